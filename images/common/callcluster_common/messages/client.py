@@ -1,0 +1,304 @@
+"""Frames that clients send."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from callcluster_common.messages.types import (
+    MAX_KEY_ENTRIES,
+    Bundle,
+    ConnectionId,
+    IceCandidate,
+    KeyId,
+    MediaKind,
+    MediaState,
+    Offset,
+    RequestId,
+    RoomId,
+    Route,
+    Sdp,
+    Sealed,
+    Sid,
+    Target,
+    Token,
+    ToMember,
+)
+
+
+class Empty(msgspec.Struct, forbid_unknown_fields=True):
+    """No data."""
+
+
+class HelloData(msgspec.Struct, forbid_unknown_fields=True):
+    """Opens a session; ``token`` may be absent for guests, or where the subprotocol carried it."""
+
+    cid: ConnectionId
+    """Chosen by the client, the same for every socket of one page: the newest attempt wins."""
+    attempt: Annotated[int, msgspec.Meta(ge=0)] = 0
+    token: Token | None = None
+    features: Annotated[list[str], msgspec.Meta(max_length=32)] = msgspec.field(default_factory=list)
+
+
+class ResumeData(msgspec.Struct, forbid_unknown_fields=True):
+    """Takes up a session on a new socket, on any server."""
+
+    resume_token: Token
+    cid: ConnectionId
+    attempt: Annotated[int, msgspec.Meta(ge=0)]
+    epoch: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    off: Offset = 0
+    """Highest offset seen; its epoch is that of the last ``join.ok``, ``resume.ok`` or ``snapshot``."""
+
+
+class JoinData(msgspec.Struct, forbid_unknown_fields=True):
+    """Enters a room."""
+
+    room: RoomId
+    bundle: Bundle | None = None
+    meta: Sealed = ""
+
+
+class DescriptionData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """An SDP description; ``route`` names the SFU session that it belongs to."""
+
+    sdp: Sdp
+    route: Route = ""
+
+
+class IceData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Trickled candidates; ``end`` says that no more follow."""
+
+    candidates: Annotated[list[IceCandidate], msgspec.Meta(max_length=64)] = msgspec.field(
+        default_factory=list
+    )
+    end: bool = False
+    route: Route = ""
+
+
+class RestartData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Asks the other side for an ICE restart."""
+
+    route: Route = ""
+
+
+class KeyEntry(msgspec.Struct, forbid_unknown_fields=True):
+    """A sealed media key for one member (docs/e2ee.md, section 4)."""
+
+    to: Sid
+    body: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,1024}$")]
+
+
+class KeySendData(msgspec.Struct, forbid_unknown_fields=True):
+    """Sealed media keys, one entry a recipient; each recipient gets its own entry only."""
+
+    entries: Annotated[list[KeyEntry], msgspec.Meta(min_length=1, max_length=MAX_KEY_ENTRIES)]
+
+
+class KeyIdData(msgspec.Struct, forbid_unknown_fields=True):
+    """Names a media key of the addressed (request) or addressing (ack) relation."""
+
+    kid: KeyId
+
+
+class MsgData(msgspec.Struct, forbid_unknown_fields=True):
+    """Application data, sealed by the client."""
+
+    body: Annotated[str, msgspec.Meta(min_length=1, max_length=8_192)]
+
+
+class KickData(msgspec.Struct, forbid_unknown_fields=True):
+    """Removes a member and keeps it away for ``ban_s`` seconds."""
+
+    sid: Sid
+    ban_s: Annotated[int, msgspec.Meta(ge=0, le=86_400)] = 0
+
+
+class MuteData(msgspec.Struct, forbid_unknown_fields=True):
+    """Asks a member to stop sending a kind of media."""
+
+    sid: Sid
+    kind: MediaKind
+
+
+class LockData(msgspec.Struct, forbid_unknown_fields=True):
+    """Locks or unlocks the room for newcomers."""
+
+    locked: bool
+
+
+class TokenData(msgspec.Struct, forbid_unknown_fields=True):
+    """A fresh token of the same subject and room."""
+
+    token: Token
+
+
+class PingData(msgspec.Struct, forbid_unknown_fields=True):
+    """A client's clock reading, sent back unchanged."""
+
+    ts: float
+
+
+class Frame(msgspec.Struct, tag_field="t", forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What every client frame may carry."""
+
+    id: RequestId | None = None
+
+
+class Hello(Frame, tag="hello"):
+    """First frame of a new session."""
+
+    d: HelloData
+
+
+class Resume(Frame, tag="resume"):
+    """First frame of a resumed session."""
+
+    d: ResumeData
+
+
+class Join(Frame, tag="join"):
+    """Enters a room; answered by ``join.ok``."""
+
+    d: JoinData
+
+
+class Leave(Frame, tag="leave"):
+    """Leaves the room and keeps the session."""
+
+    d: Empty = msgspec.field(default_factory=Empty)
+
+
+class Bye(Frame, tag="bye"):
+    """Ends the session: nothing is kept for a resume."""
+
+    d: Empty = msgspec.field(default_factory=Empty)
+
+
+class Offer(Frame, tag="offer"):
+    """An SDP offer to a member or the SFU; durable."""
+
+    to: Target
+    d: DescriptionData
+
+
+class Answer(Frame, tag="answer"):
+    """An SDP answer to a member or the SFU; durable."""
+
+    to: Target
+    d: DescriptionData
+
+
+class Ice(Frame, tag="ice"):
+    """ICE candidates to a member or the SFU; durable."""
+
+    to: Target
+    d: IceData
+
+
+class Restart(Frame, tag="restart"):
+    """Asks a member or the SFU for an ICE restart; durable."""
+
+    to: Target
+    d: RestartData = msgspec.field(default_factory=RestartData)
+
+
+class KeySend(Frame, tag="key.send"):
+    """Sealed media keys; ephemeral, never stored."""
+
+    d: KeySendData
+
+
+class KeyAck(Frame, tag="key.ack"):
+    """Says to a sender that its key arrived; ephemeral."""
+
+    to: ToMember
+    d: KeyIdData
+
+
+class KeyRequest(Frame, tag="key.request"):
+    """Asks a sender for a key that is missing; ephemeral."""
+
+    to: ToMember
+    d: KeyIdData
+
+
+class Msg(Frame, tag="msg"):
+    """Application data to a member or the room; durable."""
+
+    to: Target
+    d: MsgData
+
+
+class State(Frame, tag="state"):
+    """What this member sends now; durable."""
+
+    d: MediaState
+
+
+class ModKick(Frame, tag="mod.kick"):
+    """Removes a member; needs the grant ``mod``."""
+
+    d: KickData
+
+
+class ModMute(Frame, tag="mod.mute"):
+    """Asks a member to mute; needs the grant ``mod``."""
+
+    d: MuteData
+
+
+class ModLock(Frame, tag="mod.lock"):
+    """Locks the room; needs the grant ``mod``."""
+
+    d: LockData
+
+
+class ModEnd(Frame, tag="mod.end"):
+    """Ends the call for everyone; needs the grant ``mod``."""
+
+    d: Empty = msgspec.field(default_factory=Empty)
+
+
+class TurnRefresh(Frame, tag="turn.refresh"):
+    """Asks for fresh TURN credentials; answered by ``turn``."""
+
+    d: Empty = msgspec.field(default_factory=Empty)
+
+
+class TokenRefresh(Frame, tag="token.refresh"):
+    """Hands in a fresh token before the old one expires."""
+
+    d: TokenData
+
+
+class Ping(Frame, tag="ping"):
+    """Measures the round trip and keeps middleboxes awake."""
+
+    d: PingData
+
+
+ClientFrame = (
+    Hello
+    | Resume
+    | Join
+    | Leave
+    | Bye
+    | Offer
+    | Answer
+    | Ice
+    | Restart
+    | KeySend
+    | KeyAck
+    | KeyRequest
+    | Msg
+    | State
+    | ModKick
+    | ModMute
+    | ModLock
+    | ModEnd
+    | TurnRefresh
+    | TokenRefresh
+    | Ping
+)

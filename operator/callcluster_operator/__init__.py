@@ -1,0 +1,1 @@
+"""CallCluster's operator: CallCluster and Room objects in, workloads and status out."""

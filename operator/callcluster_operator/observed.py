@@ -1,0 +1,54 @@
+"""What planning may see: one snapshot of the world, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from callcluster_common.reports import Report
+from callcluster_operator.objects import Object, Ref
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What the operator's own installation settles for every CallCluster."""
+
+    signaling_image: str
+    turn_image: str
+    redis_image: str
+    service_host: str | None = None
+    """Where Services are reached; ``None`` means by their own names (Kubernetes)."""
+    redis_url: str | None = None
+    """Used instead of a managed Redis where none can run, e.g. ``memory://``."""
+
+
+@dataclass(frozen=True)
+class PortClaim:
+    """Host ports that a TURN server of another CallCluster holds."""
+
+    owner: str
+    """``namespace/name`` of that CallCluster."""
+    ports: frozenset[int]
+    """Single ports: listeners and control port."""
+    relay: tuple[int, int]
+    """First and last port of the relay range."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One CallCluster and all around it at one moment."""
+
+    now: float
+    """Unix time in seconds."""
+    entropy: bytes
+    """64 fresh random bytes: planning derives new keys from them and has no other randomness."""
+    platform: Platform
+    callcluster: Object
+    children: Mapping[Ref, Object] = field(default_factory=dict)
+    """Objects labelled as this CallCluster's."""
+    rooms: tuple[Object, ...] = ()
+    """Room objects whose ``clusterRef`` names this CallCluster."""
+    nodes: tuple[Object, ...] = ()
+    neighbours: tuple[PortClaim, ...] = ()
+    reports: Mapping[str, Report] = field(default_factory=dict)
+    """Load report of each pod that answered, by pod name."""
