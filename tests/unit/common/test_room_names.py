@@ -1,0 +1,22 @@
+import re
+
+from callcluster_common.room_names import room_key
+from hypothesis import given
+from hypothesis import strategies as st
+
+room_ids = st.from_regex(r"[A-Za-z0-9._~-]{1,128}", fullmatch=True)
+
+
+@given(st.binary(min_size=16), room_ids)
+def test_a_room_key_can_name_a_kubernetes_object(salt: bytes, room_id: str) -> None:
+    assert re.fullmatch(r"r-[a-z2-7]{20}", room_key(salt, room_id))
+
+
+@given(room_ids, room_ids)
+def test_rooms_are_told_apart_and_never_named(one: str, other: str) -> None:
+    salt = b"salt" * 8
+    assert (room_key(salt, one) == room_key(salt, other)) == (one == other)
+
+
+def test_another_installation_has_other_keys() -> None:
+    assert room_key(b"a" * 32, "standup") != room_key(b"b" * 32, "standup")
