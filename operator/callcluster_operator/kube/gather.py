@@ -1,0 +1,99 @@
+"""Reads all that planning may see of one CallCluster: objects first, then the pods' reports."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterable, Mapping
+
+from callcluster_common import keyset
+from callcluster_operator.cluster import Cluster
+from callcluster_operator.objects import CHILD_KINDS, NODE, POD, ROOM, SECRET, Object, Ref, ref_of
+from callcluster_operator.observed import Observed, Platform, PortClaim
+from callcluster_operator.planning import names, ports
+from callcluster_operator.workload.reports import ReportReader
+
+
+async def gather(
+    cluster: Cluster,
+    reports: ReportReader,
+    platform: Platform,
+    callcluster: Object,
+    *,
+    now: float,
+    entropy: bytes,
+) -> Observed:
+    """One snapshot, read from the API server itself and not from a cache.
+
+    Raises:
+        ClusterError: something could not be read; a snapshot with holes would plan harm.
+    """
+    ref = ref_of(callcluster)
+    children, rooms, claims = await asyncio.gather(
+        children_of(cluster, ref), rooms_of(cluster, ref), neighbours_of(cluster, ref)
+    )
+    pods = [child for child in children.values() if child["kind"] == POD.kind]
+    keys = control_keys(children, ref.name)
+    nodes, answers = await asyncio.gather(
+        _nodes_under(cluster, pods), reports.read(pods, keys) if keys else _no_reports()
+    )
+    return Observed(
+        now=now,
+        entropy=entropy,
+        platform=platform,
+        callcluster=callcluster,
+        children=children,
+        rooms=rooms,
+        nodes=nodes,
+        neighbours=claims,
+        reports=answers,
+    )
+
+
+async def children_of(cluster: Cluster, ref: Ref) -> dict[Ref, Object]:
+    """All objects that carry a CallCluster's labels, in the order in which they are made."""
+    found = await asyncio.gather(
+        *(
+            cluster.list(kind, namespace=ref.namespace, labels=names.selector(ref.name))
+            for kind in CHILD_KINDS
+        )
+    )
+    return {ref_of(child): child for objects in found for child in objects}
+
+
+async def rooms_of(cluster: Cluster, ref: Ref) -> tuple[Object, ...]:
+    """The rooms whose ``clusterRef`` names a CallCluster."""
+    rooms = await cluster.list(ROOM, namespace=ref.namespace)
+    return tuple(room for room in rooms if room["spec"]["clusterRef"]["name"] == ref.name)
+
+
+async def neighbours_of(cluster: Cluster, ref: Ref) -> tuple[PortClaim, ...]:
+    """Host ports that TURN servers of other CallClusters hold, in all namespaces that we may see."""
+    pods = await cluster.list(POD, labels=names.every_turn_pod())
+    claims = (ports.claim_of(pod) for pod in pods)
+    return tuple(
+        claim for claim in claims if claim is not None and claim.owner != f"{ref.namespace}/{ref.name}"
+    )
+
+
+def control_keys(children: Mapping[Ref, Object], name: str) -> keyset.KeySet | None:
+    """The keys of the control ports, or ``None`` before they are made or after somebody broke them."""
+    for ref, child in children.items():
+        if ref.kind == SECRET and ref.name == names.control_secret(name):
+            data = child.get("data", {}).get(keyset.KEYS_FILE, "")
+            try:
+                return keyset.parse(base64.b64decode(data))
+            except ValueError:
+                return None
+    return None
+
+
+async def _nodes_under(cluster: Cluster, pods: Iterable[Object]) -> tuple[Object, ...]:
+    """The nodes on which pods run. A cluster may have a thousand others, at 20 kB each."""
+    hosts = {pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")}
+    nodes = await asyncio.gather(*(cluster.get(Ref(NODE, "", host)) for host in sorted(hosts)))
+    return tuple(node for node in nodes if node is not None)
+
+
+async def _no_reports() -> dict[str, object]:
+    return {}

@@ -1,0 +1,122 @@
+"""One pass over one CallCluster: gather, plan, execute."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+
+from callcluster_operator.cluster import Cluster, ConflictError
+from callcluster_operator.kube.execute import execute
+from callcluster_operator.kube.gather import children_of, control_keys, gather, neighbours_of
+from callcluster_operator.objects import POD, Object, Ref, ref_of
+from callcluster_operator.observed import Observed, Platform
+from callcluster_operator.plan import Apply, Plan
+from callcluster_operator.planning.plan import plan
+from callcluster_operator.planning.rooms import plan_orphan
+from callcluster_operator.workload.reports import ReportReader
+
+CONFLICT_SECONDS = 0.1
+"""After a conflict somebody has just written: look again soon."""
+
+
+class Reconciler:
+    """Brings CallClusters to where their spec wants them. One per process: it orders their port claims.
+
+    Args:
+        cluster: reads and writes objects.
+        reports: reads the pods' load.
+        platform: what this installation settles for all CallClusters.
+        clock: Unix time in seconds.
+        entropy: gives 64 fresh random bytes.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        reports: ReportReader,
+        platform: Platform,
+        *,
+        clock: Callable[[], float],
+        entropy: Callable[[], bytes],
+    ) -> None:
+        self._cluster = cluster
+        self._reports = reports
+        self._platform = platform
+        self._clock = clock
+        self._entropy = entropy
+        self._claims = asyncio.Lock()
+
+    async def reconcile(self, ref: Ref) -> Plan:
+        """Do one pass, and return what was done: the caller comes back after ``wake_after`` at the latest.
+
+        One CallCluster takes one pass at a time: the caller sees to that. An object that is gone or going
+        gets an empty plan.
+
+        Raises:
+            InvalidObjectError: the API server refuses an object for good.
+            ClusterError: worth another try after a while.
+        """
+        callcluster = await self._cluster.get(ref)
+        if callcluster is None or "deletionTimestamp" in callcluster["metadata"]:
+            return Plan()
+        observed = await gather(
+            self._cluster,
+            self._reports,
+            self._platform,
+            callcluster,
+            now=self._clock(),
+            entropy=self._entropy(),
+        )
+        planned = plan(observed)
+        if not _makes_pods(planned, observed):
+            return await self._execute(planned, observed)
+        # New pods claim host ports. What others claimed is read again under the lock, so that two CallClusters
+        # never pick the same ones.
+        async with self._claims:
+            observed = dataclasses.replace(observed, neighbours=await neighbours_of(self._cluster, ref))
+            return await self._execute(plan(observed), observed)
+
+    async def reconcile_orphan(self, room: Object) -> Plan:
+        """Say in a room's status that its CallCluster does not exist, and end the room when its time is up.
+
+        Raises:
+            ClusterError: worth another try after a while.
+        """
+        planned = plan_orphan(room, self._clock())
+        try:
+            await execute(self._cluster, self._reports, planned, None)
+        except ConflictError:
+            return dataclasses.replace(planned, wake_after=CONFLICT_SECONDS)
+        return planned
+
+    async def tear_down(self, ref: Ref) -> int:
+        """Delete what carries the CallCluster's labels, pods first; returns how many objects are still there.
+
+        A garbage collector does the same by owner references, later and in no order, where there is one.
+
+        Raises:
+            ClusterError: worth another try after a while.
+        """
+        children = await children_of(self._cluster, ref)
+        for child_ref, child in reversed(children.items()):
+            if "deletionTimestamp" not in child["metadata"]:
+                await self._cluster.delete(child_ref, uid=child["metadata"]["uid"])
+        return len(children)
+
+    async def _execute(self, planned: Plan, observed: Observed) -> Plan:
+        keys = control_keys(observed.children, ref_of(observed.callcluster).name)
+        try:
+            await execute(self._cluster, self._reports, planned, keys)
+        except ConflictError:
+            return dataclasses.replace(planned, wake_after=CONFLICT_SECONDS)
+        return planned
+
+
+def _makes_pods(planned: Plan, observed: Observed) -> bool:
+    return any(
+        isinstance(step, Apply)
+        and step.manifest["kind"] == POD.kind
+        and ref_of(step.manifest) not in observed.children
+        for step in planned.steps
+    )
