@@ -71,8 +71,8 @@ class Reconciler:
         planned = plan(observed)
         if not _makes_pods(planned, observed):
             return await self._execute(planned, observed)
-        # New pods claim host ports. What others claimed is read again under the lock, so that two CallClusters
-        # never pick the same ones.
+        # New pods claim host ports. What others claimed is read again under the lock, so that two
+        # CallClusters never pick the same ones.
         async with self._claims:
             observed = dataclasses.replace(observed, neighbours=await neighbours_of(self._cluster, ref))
             return await self._execute(plan(observed), observed)
@@ -91,7 +91,7 @@ class Reconciler:
         return planned
 
     async def tear_down(self, ref: Ref) -> int:
-        """Delete what carries the CallCluster's labels, pods first; returns how many objects are still there.
+        """Delete what carries the CallCluster's labels, pods first; returns how many objects were left.
 
         A garbage collector does the same by owner references, later and in no order, where there is one.
 

@@ -1,0 +1,1 @@
+"""The API server: reading, writing, electing a leader."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from callcluster_common.keyset import KeySet
+
 from callcluster_operator.cluster import Cluster
 from callcluster_operator.plan import Apply, Delete, Drain, Plan, WriteStatus
 from callcluster_operator.workload.reports import ReportReader

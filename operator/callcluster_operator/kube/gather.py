@@ -7,6 +7,8 @@ import base64
 from collections.abc import Iterable, Mapping
 
 from callcluster_common import keyset
+from callcluster_common.reports import Report
+
 from callcluster_operator.cluster import Cluster
 from callcluster_operator.objects import CHILD_KINDS, NODE, POD, ROOM, SECRET, Object, Ref, ref_of
 from callcluster_operator.observed import Observed, Platform, PortClaim
@@ -95,5 +97,5 @@ async def _nodes_under(cluster: Cluster, pods: Iterable[Object]) -> tuple[Object
     return tuple(node for node in nodes if node is not None)
 
 
-async def _no_reports() -> dict[str, object]:
+async def _no_reports() -> dict[str, Report]:
     return {}

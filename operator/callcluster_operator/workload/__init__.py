@@ -1,0 +1,1 @@
+"""The pods that the operator runs, as seen over the network."""

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import aiohttp
 import msgspec
-
 from callcluster_common.keyset import KeySet
 from callcluster_common.reports import Report, SignalingReport, TURNReport
+
 from callcluster_operator.cluster import ClusterError
 from callcluster_operator.objects import Object, ref_of
 from callcluster_operator.planning import names
