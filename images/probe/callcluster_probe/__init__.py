@@ -1,0 +1,1 @@
+"""A headless member: places real encrypted calls through a deployment, and reports."""

@@ -1,0 +1,133 @@
+"""A receiver's keys of one sender, with their replay windows (docs/e2ee.md, sections 4 and 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from callcluster_probe.e2ee.encode import CryptoError
+from callcluster_probe.e2ee.frames import Source, clear_bytes, metadata
+from callcluster_probe.e2ee.sframe import FrameKey, decode_header, key_id, ratchet, split_key_id
+
+WINDOW = 1024
+MAX_RATCHET = 64
+OLD_KEY_S = 10.0
+MAX_GENERATION = 0xFFFF
+
+
+class UnknownKey(CryptoError):  # noqa: N818 - not a failure, a reason to ask for a key
+    """The frame is sealed with a generation that this member was never given."""
+
+    def __init__(self, kid: int) -> None:
+        super().__init__("no key for this frame")
+        self.kid = kid
+
+
+class ReplayWindow:
+    """Accepts each counter once, and none that lies ``WINDOW`` or more behind the highest."""
+
+    def __init__(self) -> None:
+        self._highest = -1
+        self._seen = 0  # bit n: highest - n was seen
+
+    def fresh(self, counter: int) -> bool:
+        """Whether ``counter`` may still be accepted."""
+        behind = self._highest - counter
+        return behind < 0 or (behind < WINDOW and not self._seen >> behind & 1)
+
+    def accept(self, counter: int) -> None:
+        """Mark ``counter`` as seen; only after the frame opened."""
+        ahead = counter - self._highest
+        if ahead > 0:
+            self._seen = (self._seen << min(ahead, WINDOW) | 1) & ((1 << WINDOW) - 1)
+            self._highest = counter
+        else:
+            self._seen |= 1 << -ahead
+
+
+@dataclass(slots=True)
+class _Entry:
+    key: FrameKey
+    window: ReplayWindow = field(default_factory=ReplayWindow)
+    superseded: float | None = None
+
+
+class Keyring:
+    """Keys of one sender. Times are seconds of one monotonic clock."""
+
+    def __init__(self, sid: str) -> None:
+        self.sid = sid
+        self._bases: dict[int, tuple[int, bytes]] = {}  # generation -> its highest known step and base key
+        self._entries: dict[int, _Entry] = {}
+
+    def install(self, kid: int, base: bytes, now: float) -> None:
+        """Take a key from an envelope; one that is not newer than what is held changes nothing.
+
+        Raises:
+            CryptoError: the ``KID`` is out of range.
+        """
+        generation, step = split_key_id(kid)
+        if generation > MAX_GENERATION:
+            raise CryptoError("the key id is out of range")
+        held = self._bases.get(generation)
+        if held is None or held[0] < step:
+            self._hold(generation, step, base, _Entry(FrameKey(kid, base)), now)
+
+    def holds(self, generation: int) -> bool:
+        """Whether any step of ``generation`` is known."""
+        return generation in self._bases
+
+    def open(self, source: Source, frame: bytes, now: float) -> bytes:
+        """The plain frame.
+
+        Raises:
+            UnknownKey: the key is missing and should be asked for.
+            CryptoError: the frame does not open, came before, or is too old.
+        """
+        self._expire(now)
+        clear = frame[: clear_bytes(source, frame)]
+        sealed = frame[len(clear) :]
+        kid, counter, _ = decode_header(sealed)
+        entry, base = self._entries.get(kid), None
+        if entry is None:
+            entry, base = self._ratcheted(kid)
+        if not entry.window.fresh(counter):
+            raise CryptoError("the frame came before, or too late")
+        _, plain = entry.key.open(metadata(self.sid, source, clear), sealed)
+        entry.window.accept(counter)
+        if base is not None:
+            self._hold(*split_key_id(kid), base, entry, now)
+        return clear + plain
+
+    def _ratcheted(self, kid: int) -> tuple[_Entry, bytes]:
+        """Key and base of a later step of a held generation; not kept until a frame opens with it."""
+        generation, step = split_key_id(kid)
+        held = self._bases.get(generation)
+        if held is None:
+            raise UnknownKey(kid)
+        if not 0 < step - held[0] <= MAX_RATCHET:
+            raise CryptoError("a step that is gone, or too far ahead")
+        base = held[1]
+        for _ in range(step - held[0]):
+            base = ratchet(base)
+        return _Entry(FrameKey(kid, base)), base
+
+    def _hold(self, generation: int, step: int, base: bytes, entry: _Entry, now: float) -> None:
+        for other in self._entries.values():
+            if other.superseded is None:
+                other.superseded = now
+        self._bases[generation] = (step, base)
+        self._entries[key_id(generation, step)] = entry
+
+    def _expire(self, now: float) -> None:
+        gone = [
+            kid
+            for kid, entry in self._entries.items()
+            if entry.superseded is not None and now - entry.superseded > OLD_KEY_S
+        ]
+        for kid in gone:
+            del self._entries[kid]
+        if gone:
+            live = {split_key_id(kid)[0] for kid in self._entries}
+            self._bases = {
+                generation: held for generation, held in self._bases.items() if generation in live
+            }

@@ -1,0 +1,240 @@
+"""All keys of one member of one call: whom it trusts, what it gives them, what it holds of theirs.
+
+A state machine without I/O: events and time come in, frames for the signaling server come out of ``drain``.
+Times are seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from callcluster_common.messages.client import KeyAck, KeyEntry, KeyIdData, KeyRequest, KeySend, KeySendData
+from callcluster_common.messages.server import LeftReason
+from callcluster_common.messages.types import MAX_KEY_ENTRIES, Bundle, Member, ToMember
+
+from callcluster_probe.e2ee import bundle, envelope
+from callcluster_probe.e2ee.bundle import Identity, Peer
+from callcluster_probe.e2ee.encode import CryptoError, unb64
+from callcluster_probe.e2ee.frames import SOURCES, Source
+from callcluster_probe.e2ee.keyring import Keyring, UnknownKey
+from callcluster_probe.e2ee.room_secret import RoomSecret
+from callcluster_probe.e2ee.security_code import security_code
+from callcluster_probe.e2ee.sender_keys import SenderKeys
+
+REQUEST_EVERY_S = 1.0
+ANSWER_EVERY_S = 0.5
+"""Below the interval of requests, so that a punctual asker is always answered."""
+
+KeyFrame = KeySend | KeyAck | KeyRequest
+
+
+@dataclass(slots=True)
+class FrameCounts:
+    """Sealed frames of one track of one sender."""
+
+    received: int = 0
+    opened: int = 0
+
+    @property
+    def failed(self) -> int:
+        """Frames that did not open, and were dropped."""
+        return self.received - self.opened
+
+
+@dataclass(slots=True)
+class Remote:
+    """Another member; ``peer`` is absent while it is not trusted."""
+
+    sid: str
+    bundle: Bundle | None
+    peer: Peer | None
+    keyring: Keyring
+    counts: dict[Source, FrameCounts] = field(
+        default_factory=lambda: {source: FrameCounts() for source in SOURCES}
+    )
+    last_seq: int = 0
+    sent_seq: int = 0
+    requested: float = float("-inf")
+    answered: float = float("-inf")
+
+
+class CallKeys:
+    """Keys of the session ``sid`` in ``room``. ``epoch`` is Unix time, in seconds, where ``now`` is 0."""
+
+    def __init__(
+        self, identity: Identity, room: str, sid: str, secret: RoomSecret | None, epoch: float
+    ) -> None:
+        self.room = room
+        self.sid = sid
+        self.own = SenderKeys(sid)
+        self.remotes: dict[str, Remote] = {}
+        self.refused = 0
+        """Envelopes that failed a check."""
+        self._identity = identity
+        self._secret = secret
+        self._epoch = epoch
+        self._outbox: list[KeyFrame] = []
+
+    def drain(self) -> list[KeyFrame]:
+        """Frames to send, in order; each is handed out once."""
+        frames, self._outbox = self._outbox, []
+        return frames
+
+    def bundle(self, now: float) -> Bundle:
+        """This member's own bundle, made for this session."""
+        return self._identity.bundle(self.room, self.sid, self._epoch + now, self._secret)
+
+    def enter(self, members: Iterable[Member], now: float) -> None:
+        """This member joined; ``members`` were there before it."""
+        for member in members:
+            self._add(member, now)
+        self._renew(now)
+
+    def resync(self, members: Iterable[Member], now: float) -> None:
+        """A snapshot replaced the roster, after a loss that no replay could mend."""
+        present = {member.sid: member for member in members if member.sid != self.sid}
+        for sid in [sid for sid in self.remotes if sid not in present]:
+            self.left(sid, "timeout", now)
+        for member in present.values():
+            self.joined(member, now)
+
+    def joined(self, member: Member, now: float) -> None:
+        """Someone joined: what it gets opens nothing that was sent before."""
+        if member.sid in self.remotes or member.sid == self.sid:
+            return
+        remote = self._add(member, now)
+        if not self.trusted(remote.sid, now):
+            return
+        if self.own.step(now, remote.sid):
+            self._give([remote], now)
+        else:
+            self._renew(now)
+
+    def left(self, sid: str, reason: LeftReason | None, now: float) -> None:
+        """Someone left. One that was never trusted held no key, and takes none away."""
+        remote = self.remotes.pop(sid, None)
+        self.own.forget(sid)
+        if remote is None or remote.peer is None:
+            return
+        if reason == "kicked":
+            self._renew(now)
+        else:
+            self.own.renew_soon(now)
+
+    def deliver(self, sender: str, body: str, now: float) -> None:
+        """An envelope came: keep its key and acknowledge it, or count it as refused."""
+        remote = self.remotes.get(sender)
+        try:
+            if remote is None:
+                raise CryptoError("the sender is not in the room")
+            key = envelope.open_(
+                self._identity,
+                self.room,
+                remote.peer if self.trusted(sender, now) else None,
+                self.sid,
+                body,
+                remote.last_seq,
+                self._secret,
+            )
+            remote.last_seq = key.seq
+            remote.keyring.install(key.kid, key.base, now)
+        except CryptoError:
+            self.refused += 1
+            return
+        self._outbox.append(KeyAck(to=ToMember(sender), d=KeyIdData(key.kid)))
+
+    def acked(self, sender: str, kid: int) -> None:
+        """``sender`` has this member's key."""
+        if sender in self.remotes:
+            self.own.acked(sender, kid)
+
+    def requested(self, sender: str, now: float) -> None:
+        """``sender`` lacks a key: it gets the newest one, which is never older than what it may hold."""
+        remote = self.remotes.get(sender)
+        if remote and self.trusted(sender, now) and now - remote.answered >= ANSWER_EVERY_S:
+            remote.answered = now
+            self._give([remote], now)
+
+    def tick(self, now: float) -> None:
+        """Let time do its part: activate keys, renew them."""
+        if self.own.due(now):
+            self._renew(now)
+        self.own.tick(now)
+
+    def next_deadline(self) -> float | None:
+        """When ``tick`` should come at the latest."""
+        return self.own.next_deadline()
+
+    def seal(self, source: Source, frame: bytes) -> bytes | None:
+        """The sealed frame, or ``None``: without a key a frame is dropped."""
+        return self.own.seal(source, frame)
+
+    def open(self, sender: str, source: Source, frame: bytes, now: float) -> bytes | None:
+        """The plain frame of ``sender``, or ``None``: what does not open is dropped and counted."""
+        remote = self.remotes.get(sender)
+        if remote is None:
+            return None
+        counts = remote.counts[source]
+        counts.received += 1
+        try:
+            plain = remote.keyring.open(source, frame, now)
+        except UnknownKey as unknown:
+            if self.trusted(sender, now) and now - remote.requested >= REQUEST_EVERY_S:
+                remote.requested = now
+                self._outbox.append(KeyRequest(to=ToMember(sender), d=KeyIdData(unknown.kid)))
+            return None
+        except CryptoError:
+            return None
+        counts.opened += 1
+        return plain
+
+    def trusted(self, sid: str, now: float) -> bool:
+        """Whether the bundle of ``sid`` verified and has not expired."""
+        remote = self.remotes.get(sid)
+        return bool(remote and remote.peer and self._epoch + now <= remote.peer.exp)
+
+    def security_code(self) -> str:
+        """The code over the identity keys of all members, this one included."""
+        others = [unb64(remote.bundle.ik) for remote in self.remotes.values() if remote.bundle]
+        return security_code(self.room, [self._identity.ik.public_key().public_bytes_raw(), *others])
+
+    def _add(self, member: Member, now: float) -> Remote:
+        """Pin a member's bundle for the life of its session."""
+        peer = None
+        if member.bundle:
+            try:
+                peer = bundle.verify(member.bundle, self.room, member.sid, self._epoch + now, self._secret)
+            except CryptoError:
+                peer = None  # shown as untrusted, by having no peer
+        remote = Remote(member.sid, member.bundle, peer, Keyring(member.sid))
+        self.remotes[member.sid] = remote
+        return remote
+
+    def _renew(self, now: float) -> None:
+        remotes = [remote for remote in self.remotes.values() if self.trusted(remote.sid, now)]
+        self.own.renew(now, [remote.sid for remote in remotes])
+        self._give(remotes, now)
+
+    def _give(self, remotes: list[Remote], now: float) -> None:
+        newest = self.own.newest
+        if newest is None:
+            return
+        kid, base = newest
+        entries = []
+        for remote in remotes:
+            assert remote.peer is not None
+            remote.sent_seq += 1
+            key = envelope.MediaKey(kid, base, remote.sent_seq)
+            ts = int((self._epoch + now) * 1000)
+            try:
+                body = envelope.seal(
+                    self._identity, self.room, self.sid, remote.peer, key, ts, self._secret
+                )
+            except CryptoError:  # its public key is of small order: nothing can be sealed to it
+                self.own.forget(remote.sid)
+                continue
+            entries.append(KeyEntry(remote.sid, body))
+        for start in range(0, len(entries), MAX_KEY_ENTRIES):
+            chunk = entries[start : start + MAX_KEY_ENTRIES]
+            self._outbox.append(KeySend(d=KeySendData(chunk)))

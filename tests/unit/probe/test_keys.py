@@ -1,0 +1,282 @@
+"""Rotation rules of docs/e2ee.md, section 4, played out between members without a network."""
+
+import pytest
+from callcluster_common.messages.client import KeyAck, KeyRequest, KeySend
+from callcluster_common.messages.types import Member
+from callcluster_probe.e2ee import sender_keys
+from callcluster_probe.e2ee.bundle import Identity
+from callcluster_probe.e2ee.keys import CallKeys
+from callcluster_probe.e2ee.room_secret import RoomSecret
+from callcluster_probe.e2ee.sframe import decode_header, split_key_id
+
+EPOCH = 1_800_000_000.0
+SECRET = RoomSecret("team", bytes(32))
+
+
+class Room:
+    """Carries frames between members; `mute` holds pairs whose frames get lost."""
+
+    def __init__(self):
+        self.keys: dict[str, CallKeys] = {}
+        self.members: dict[str, Member] = {}
+        self.lost: set[str] = set()
+        self.seen = []
+
+    def join(self, sid, now=0.0, secret=SECRET):
+        keys = CallKeys(Identity(), "team", sid, secret, EPOCH)
+        keys.enter(self.members.values(), now)
+        member = Member(sid, keys.bundle(now))
+        for other in self.keys.values():
+            other.joined(member, now)
+        self.keys[sid], self.members[sid] = keys, member
+        self.carry(now)
+        return keys
+
+    def leave(self, sid, now, reason="left"):
+        del self.keys[sid], self.members[sid]
+        for other in self.keys.values():
+            other.left(sid, reason, now)
+        self.carry(now)
+
+    def tick(self, now):
+        for keys in self.keys.values():
+            keys.tick(now)
+        self.carry(now)
+
+    def carry(self, now):
+        while frames := [(sid, f) for sid, keys in self.keys.items() for f in keys.drain()]:
+            for sid, frame in frames:
+                self.seen.append((sid, frame))
+                self._carry(sid, frame, now)
+
+    def _carry(self, sid, frame, now):
+        if isinstance(frame, KeySend):
+            for entry in frame.d.entries:
+                if entry.to in self.keys and entry.to not in self.lost:
+                    self.keys[entry.to].deliver(sid, entry.body, now)
+        elif isinstance(frame, KeyAck):
+            self.keys[frame.to.sid].acked(sid, frame.d.kid)
+        elif isinstance(frame, KeyRequest):
+            self.keys[frame.to.sid].requested(sid, now)
+
+    def sent(self, kind):
+        return [frame for _, frame in self.seen if isinstance(frame, kind)]
+
+
+def generation_and_step(keys):
+    kid, _, _ = decode_header(keys.seal("mic", b"x"))
+    return split_key_id(kid)
+
+
+@pytest.fixture
+def room():
+    return Room()
+
+
+def test_two_members_hear_each_other_without_waiting(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"hello"), 0) == b"hello"
+    assert alice.open("bob-0001", "cam", bob.seal("cam", b"\x01\x02\x03video"), 0) == b"\x01\x02\x03video"
+
+
+def test_a_join_ratchets_and_gives_the_step_to_the_newcomer_alone(room):
+    alice, _ = room.join("alice-01"), room.join("bob-0001")
+    generation, step = generation_and_step(alice)
+    room.seen.clear()
+    room.join("carol-01")
+    assert generation_and_step(alice) == (generation, step + 1)
+    envelopes = [
+        e for sid, f in room.seen if sid == "alice-01" and isinstance(f, KeySend) for e in f.d.entries
+    ]
+    assert [e.to for e in envelopes] == ["carol-01"]
+
+
+def test_those_present_follow_the_ratchet_without_an_envelope(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    room.join("carol-01")
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"hello"), 0) == b"hello"
+
+
+def test_the_newcomer_opens_nothing_of_the_past(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    past = alice.seal("mic", b"secret")
+    carol = room.join("carol-01")
+    assert carol.open("alice-01", "mic", past, 0) is None
+    assert bob.open("alice-01", "mic", past, 0) == b"secret"
+
+
+def test_after_a_leave_there_is_a_new_generation_within_two_seconds(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    carol = room.join("carol-01")
+    before, _ = generation_and_step(alice)
+    room.leave("carol-01", now=10)
+    room.tick(12)
+    after, step = generation_and_step(alice)
+    assert after != before
+    assert step == 0
+    frame = alice.seal("mic", b"without carol")
+    assert bob.open("alice-01", "mic", frame, 12) == b"without carol"
+    assert carol.open("alice-01", "mic", frame, 12) is None
+
+
+def test_leaves_close_together_share_one_new_generation(room):
+    alice = room.join("alice-01")
+    for sid in ("bob-0001", "carol-01", "dave-001"):
+        room.join(sid)
+    room.seen.clear()
+    room.leave("carol-01", now=10)
+    room.leave("dave-001", now=10.5)
+    room.tick(11.2)
+    room.tick(11.9)
+    assert len([f for sid, f in room.seen if sid == "alice-01" and isinstance(f, KeySend)]) == 1
+    assert alice.own.newest is not None
+
+
+def test_after_a_kick_the_new_generation_comes_at_once(room):
+    alice, _, carol = room.join("alice-01"), room.join("bob-0001"), room.join("carol-01")
+    before, _ = generation_and_step(alice)
+    room.leave("carol-01", now=10, reason="kicked")
+    assert generation_and_step(alice)[0] != before
+    assert carol.open("alice-01", "mic", alice.seal("mic", b"x"), 10) is None
+
+
+def test_who_joins_while_a_leave_is_settling_gets_a_key_that_the_leaver_cannot_follow(room):
+    alice, _, carol = room.join("alice-01"), room.join("bob-0001"), room.join("carol-01")
+    room.leave("carol-01", now=10)
+    dave = room.join("dave-001", now=10.1)
+    frame = alice.seal("mic", b"x")
+    assert dave.open("alice-01", "mic", frame, 10.1) == b"x"
+    assert carol.open("alice-01", "mic", frame, 10.1) is None
+
+
+def test_a_key_is_used_after_one_second_even_if_an_ack_is_missing(room):
+    alice, _ = room.join("alice-01"), room.join("bob-0001")
+    generation, step = generation_and_step(alice)
+    room.lost.add("carol-01")
+    room.join("carol-01", now=5)
+    assert generation_and_step(alice) == (generation, step)
+    room.tick(6)
+    assert generation_and_step(alice) == (generation, step + 1)
+
+
+def test_a_lost_envelope_is_asked_for_and_sent_again(room):
+    alice = room.join("alice-01")
+    room.lost.add("bob-0001")
+    bob = room.join("bob-0001")
+    room.lost.clear()
+    room.tick(1.0)
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"one"), 1.0) is None
+    room.carry(1.0)
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"two"), 1.1) == b"two"
+
+
+def test_a_missing_key_is_asked_for_at_most_once_a_second(room):
+    alice = room.join("alice-01")
+    room.lost.add("bob-0001")
+    bob = room.join("bob-0001")
+    room.tick(1.0)
+    room.seen.clear()
+    for tenth in range(31):
+        bob.open("alice-01", "mic", alice.seal("mic", b"x"), 1.0 + tenth / 10)
+        room.carry(1.0 + tenth / 10)
+    assert len(room.sent(KeyRequest)) == 4
+
+
+def test_a_member_with_another_secret_gets_no_key_and_gives_none(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    eve = room.join("eve-0001", secret=RoomSecret("team", b"\x01" * 32))
+    room.tick(1.0)
+    assert not alice.trusted("eve-0001", 1.0)
+    assert not eve.trusted("alice-01", 1.0)
+    assert eve.open("alice-01", "mic", alice.seal("mic", b"x"), 1.0) is None
+    assert alice.open("eve-0001", "mic", eve.seal("mic", b"x"), 1.0) is None
+    assert alice.remotes["eve-0001"].counts["mic"].received == 1
+    assert alice.remotes["eve-0001"].counts["mic"].opened == 0
+    room.carry(1.0)
+    assert not [e for f in room.sent(KeySend) for e in f.d.entries if e.to == "eve-0001"]
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"control"), 1.0) == b"control"
+
+
+def test_an_untrusted_member_who_asks_gets_no_answer(room):
+    alice = room.join("alice-01")
+    room.join("eve-0001", secret=None)
+    alice.requested("eve-0001", 1.0)
+    assert alice.drain() == []
+
+
+def test_a_member_that_never_had_a_key_causes_no_rotation_by_leaving(room):
+    alice, _ = room.join("alice-01"), room.join("bob-0001")
+    room.join("eve-0001", secret=None)
+    before = generation_and_step(alice)
+    room.leave("eve-0001", now=10)
+    room.tick(20)
+    assert generation_and_step(alice) == before
+
+
+def test_without_a_key_a_frame_is_dropped():
+    keys = CallKeys(Identity(), "team", "alice-01", SECRET, EPOCH)
+    assert keys.seal("mic", b"x") is None
+
+
+def test_a_generation_ends_after_a_quarter_of_an_hour(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    before, _ = generation_and_step(alice)
+    room.tick(sender_keys.MAX_AGE_S - 1)
+    assert generation_and_step(alice)[0] == before
+    room.tick(sender_keys.MAX_AGE_S)
+    assert generation_and_step(alice)[0] != before
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"x"), sender_keys.MAX_AGE_S) == b"x"
+
+
+def test_a_generation_ends_after_its_number_of_frames(room, monkeypatch):
+    monkeypatch.setattr(sender_keys, "MAX_FRAMES", 10)
+    alice, _ = room.join("alice-01"), room.join("bob-0001")
+    before, _ = generation_and_step(alice)
+    for _ in range(9):
+        alice.seal("mic", b"x")
+    room.tick(0.1)
+    assert generation_and_step(alice)[0] != before
+
+
+def test_a_generation_ends_at_its_last_step(room):
+    alice = room.join("alice-01")
+    before = split_key_id(alice.own.newest[0])[0]
+    for n in range(255):
+        assert alice.own.step(0, f"guest-{n:03d}")
+    assert not alice.own.step(0, "one-more")
+    room.join("bob-0001")
+    assert split_key_id(alice.own.newest[0])[0] != before
+
+
+def test_a_resync_drops_who_is_gone_and_greets_who_is_new(room):
+    alice, _ = room.join("alice-01"), room.join("bob-0001")
+    before, _ = generation_and_step(alice)
+    carol = CallKeys(Identity(), "team", "carol-01", SECRET, EPOCH)
+    carol.enter([room.members["alice-01"]], 10)
+    members = [room.members["alice-01"], Member("carol-01", carol.bundle(10))]
+    alice.resync(members, 10)
+    assert set(alice.remotes) == {"carol-01"}
+    assert split_key_id(alice.own.newest[0])[0] != before
+
+
+def test_a_bundle_is_pinned_for_the_life_of_its_session(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    forged = Member("bob-0001", Identity().bundle("team", "bob-0001", EPOCH, SECRET))
+    alice.joined(forged, 1)
+    assert alice.open("bob-0001", "mic", bob.seal("mic", b"still bob"), 1) == b"still bob"
+
+
+def test_refused_envelopes_are_counted(room):
+    alice, _ = room.join("alice-01"), room.join("bob-0001")
+    alice.deliver("bob-0001", "AAAA", 1)
+    alice.deliver("nobody-1", "AAAA", 1)
+    assert alice.refused == 2
+
+
+def test_all_members_see_the_same_security_code_and_a_swapped_key_changes_it(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    assert alice.security_code() == bob.security_code()
+    swapped = Member("bob-0001", Identity().bundle("team", "bob-0001", EPOCH, SECRET))
+    victim = CallKeys(Identity(), "team", "alice-02", SECRET, EPOCH)
+    victim.enter([swapped], 0)
+    assert victim.security_code() != bob.security_code()
