@@ -9,7 +9,7 @@ from collections.abc import Callable
 from callcluster_operator.cluster import Cluster, ConflictError
 from callcluster_operator.kube.execute import execute
 from callcluster_operator.kube.gather import children_of, control_keys, gather, neighbours_of
-from callcluster_operator.objects import POD, Object, Ref, ref_of
+from callcluster_operator.objects import CALL_CLUSTER, POD, Object, Ref, ref_of
 from callcluster_operator.observed import Observed, Platform
 from callcluster_operator.plan import Apply, Plan
 from callcluster_operator.planning.plan import plan
@@ -77,12 +77,15 @@ class Reconciler:
             observed = dataclasses.replace(observed, neighbours=await neighbours_of(self._cluster, ref))
             return await self._execute(plan(observed), observed)
 
-    async def reconcile_orphan(self, room: Object) -> Plan:
-        """Say in a room's status that its CallCluster does not exist, and end the room when its time is up.
+    async def reconcile_orphan(self, ref: Ref) -> Plan:
+        """Look after a room whose CallCluster does not exist; any other room gets an empty plan.
 
         Raises:
             ClusterError: worth another try after a while.
         """
+        room = await self._cluster.get(ref)
+        if room is None or await self._cluster.get(owner_of(room)) is not None:
+            return Plan()
         planned = plan_orphan(room, self._clock())
         try:
             await execute(self._cluster, self._reports, planned, None)
@@ -111,6 +114,11 @@ class Reconciler:
         except ConflictError:
             return dataclasses.replace(planned, wake_after=CONFLICT_SECONDS)
         return planned
+
+
+def owner_of(room: Object) -> Ref:
+    """The CallCluster that a room names, whether it exists or not."""
+    return Ref(CALL_CLUSTER, room["metadata"]["namespace"], room["spec"]["clusterRef"]["name"])
 
 
 def _makes_pods(planned: Plan, observed: Observed) -> bool:

@@ -51,6 +51,10 @@ class Telemetry:
         if verb in WRITING_VERBS:
             self._writes.inc()
 
+    def count_lease_call(self, verb: str, outcome: str) -> None:
+        """Count a request of the election, apart from those that change anything."""
+        self._calls.labels(f"lease-{verb}", outcome).inc()
+
     @contextmanager
     def reconcile(self) -> Iterator[None]:
         """Count and time a pass; errors go through."""

@@ -1,43 +1,22 @@
-"""The :class:`~callcluster_operator.cluster.Cluster` port on a real API server.
-
-Paths are made from a table of the kinds we use. The client library's own discovery would write a cache
-file, which a read-only root file system refuses, and cost a dozen requests at start.
-"""
+"""The :class:`~callcluster_operator.cluster.Cluster` port on a real API server."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import ApiClient
 
 from callcluster_operator.cluster import FIELD_MANAGER, ClusterError, ConflictError, InvalidObjectError
-from callcluster_operator.objects import (
-    CALL_CLUSTER,
-    CHILD_KINDS,
-    NODE,
-    ROOM,
-    SECRET,
-    Kind,
-    Object,
-    Ref,
-    ref_of,
-)
+from callcluster_operator.kube.paths import path_of
+from callcluster_operator.objects import SECRET, Kind, Object, Ref, ref_of
 
 PAGE_SIZE = 500
 READ_SECONDS = 10.0
 WRITE_SECONDS = 2.5
 """For a whole request. A write must be over before another replica may act: see ``lease``."""
-
-LEASE = Kind("coordination.k8s.io/v1", "Lease")
-
-_PLURALS = {kind: f"{kind.kind.lower()}s" for kind in (*CHILD_KINDS, CALL_CLUSTER, ROOM, NODE, LEASE)}
-_PLURALS |= {kind: "networkpolicies" for kind in _PLURALS if kind.kind == "NetworkPolicy"}
 
 Objects = list[Object]
 
@@ -62,9 +41,7 @@ class KubeCluster:
         *,
         namespaces: Collection[str] = (),
         may_write: Callable[[], bool] = lambda: True,
-        on_call: Objects = list[Object]
-
-OnCall = lambda verb, outcome: None,
+        on_call: OnCall = lambda verb, outcome: None,
     ) -> None:
         self._client = client
         self._namespaces = tuple(namespaces)
@@ -73,7 +50,7 @@ OnCall = lambda verb, outcome: None,
 
     async def get(self, ref: Ref) -> Object | None:
         """The object, or ``None``."""
-        status, body = await self._call("get", "GET", _path(ref.kind, ref.namespace, ref.name))
+        status, body = await self._call("get", "GET", path_of(ref.kind, ref.namespace, ref.name))
         if status == 404:
             return None
         return _answer(status, body, ref)
@@ -94,7 +71,7 @@ OnCall = lambda verb, outcome: None,
         status, body = await self._call(
             "apply",
             "PATCH",
-            _path(ref.kind, ref.namespace, ref.name),
+            path_of(ref.kind, ref.namespace, ref.name),
             query={"fieldManager": field_manager, "force": "true"},
             body=manifest,
             content_type="application/apply-patch+yaml",
@@ -108,7 +85,7 @@ OnCall = lambda verb, outcome: None,
             ConflictError: it exists.
         """
         ref = ref_of(manifest)
-        path = _path(ref.kind, ref.namespace)
+        path = path_of(ref.kind, ref.namespace)
         return _checked(*await self._call("create", "POST", path, body=manifest), ref)
 
     async def replace(self, manifest: Object) -> Object:
@@ -118,7 +95,7 @@ OnCall = lambda verb, outcome: None,
             ConflictError: it is not at the manifest's ``resourceVersion`` any more.
         """
         ref = ref_of(manifest)
-        path = _path(ref.kind, ref.namespace, ref.name)
+        path = path_of(ref.kind, ref.namespace, ref.name)
         return _checked(*await self._call("replace", "PUT", path, body=manifest), ref)
 
     async def delete(self, ref: Ref, *, uid: str, resource_version: str | None = None) -> None:
@@ -129,7 +106,7 @@ OnCall = lambda verb, outcome: None,
         status, body = await self._call(
             "delete",
             "DELETE",
-            _path(ref.kind, ref.namespace, ref.name),
+            path_of(ref.kind, ref.namespace, ref.name),
             body={"preconditions": preconditions, "propagationPolicy": "Background"},
         )
         if status != 404:
@@ -140,22 +117,20 @@ OnCall = lambda verb, outcome: None,
         code, body = await self._call(
             "status",
             "PATCH",
-            f"{_path(ref.kind, ref.namespace, ref.name)}/status",
+            f"{path_of(ref.kind, ref.namespace, ref.name)}/status",
             body=[{"op": "add", "path": "/status", "value": status}],
             content_type="application/json-patch+json",
         )
         if code != 404:
             _checked(code, body, ref)
 
-    async def _pages(
-        self, kind: Kind, namespace: str | None, labels: Mapping[str, str]
-    ) -> Objects:
+    async def _pages(self, kind: Kind, namespace: str | None, labels: Mapping[str, str]) -> Objects:
         query = {"limit": str(PAGE_SIZE)}
         if labels:
             query["labelSelector"] = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         items: Objects = []
         while True:
-            status, body = await self._call("list", "GET", _path(kind, namespace), query=query)
+            status, body = await self._call("list", "GET", path_of(kind, namespace), query=query)
             page = _answer(status, body, Ref(kind, namespace or "", ""))
             # Items of a list carry neither of the two.
             items.extend(
@@ -201,12 +176,6 @@ OnCall = lambda verb, outcome: None,
         return response.status, data
 
 
-def _path(kind: Kind, namespace: str | None, name: str = "") -> str:
-    root = "/apis" if "/" in kind.api_version else "/api"
-    place = f"/namespaces/{quote(namespace)}" if kind.namespaced and namespace else ""
-    return f"{root}/{kind.api_version}{place}/{_PLURALS[kind]}" + (f"/{quote(name)}" if name else "")
-
-
 def _answer(status: int, body: bytes, ref: Ref) -> Object:
     """What was asked for.
 
@@ -242,29 +211,3 @@ def _refusal(status: int, body: bytes, ref: Ref) -> str:
     if ref.kind == SECRET:
         message = ""  # it may quote what it refuses
     return f"{ref}: HTTP {status}" + (f": {message}" if message else "")
-
-
-async def configuration(kubeconfig: Path | None) -> Configuration:
-    """Where the API server is and how to log in: a kubeconfig, else the pod's service account.
-
-    Raises:
-        ClusterError: neither is there or usable.
-    """
-    settings = Configuration()
-    try:
-        if kubeconfig is not None:
-            await config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
-        else:
-            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-    except (config.ConfigException, OSError, ValueError) as error:
-        raise ClusterError(f"no way to an API server: {error}") from None
-    # Reads are asked again by the next pass, not by the library.
-    settings.retries = None
-    return settings
-
-
-def client_of(settings: Configuration) -> ApiClient:
-    """The process's one client. Close it when done."""
-    client = ApiClient(settings)
-    client.user_agent = FIELD_MANAGER
-    return client

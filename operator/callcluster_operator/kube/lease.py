@@ -13,7 +13,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from callcluster_operator.cluster import ClusterError, ConflictError
-from callcluster_operator.kube.client import LEASE, KubeCluster
+from callcluster_operator.kube.client import KubeCluster
+from callcluster_operator.kube.paths import LEASE
 from callcluster_operator.objects import Object, Ref
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ VALID_SECONDS = 7.0
 is more than ``client.WRITE_SECONDS``, so that its last write is over by then."""
 
 RETRY_SECONDS = 2.0
+STUCK_SECONDS = 30.0
 
 
 class Election:
@@ -48,10 +50,15 @@ class Election:
         self._valid_until = float("-inf")
         self._seen_version = ""
         self._seen_at = float("-inf")
+        self._attempted_at = clock()
 
     def leads(self) -> bool:
         """Whether this replica may write at this very moment."""
         return self._clock() < self._valid_until
+
+    def is_alive(self) -> bool:
+        """Whether this replica still takes part; one that does not is stuck."""
+        return self._clock() - self._attempted_at < STUCK_SECONDS
 
     async def acquire(self) -> None:
         """Wait until this replica leads."""
@@ -66,7 +73,7 @@ class Election:
 
     async def attempt(self) -> bool:
         """Take or renew the lease if that is allowed; returns whether this replica leads now."""
-        began = self._clock()
+        began = self._attempted_at = self._clock()
         try:
             async with asyncio.timeout(RETRY_SECONDS):
                 lease = await self._take()
