@@ -32,7 +32,7 @@ class Directive(msgspec.Struct, frozen=True, rename="camel"):
     turn_uris: tuple[str, ...] = ()
     """``turn:`` and ``turns:`` URIs (RFC 7065) of the servers that take new sessions, best first."""
     stun_uris: tuple[str, ...] = ()
-    turn_ttl_seconds: Annotated[int, msgspec.Meta(ge=60)] = 3600
+    turn_ttl_seconds: Annotated[int, msgspec.Meta(ge=10)] = 3600
     rooms: tuple[RoomRule, ...] = ()
 
 
