@@ -1,8 +1,8 @@
 """Host ports of TURN servers: slots, and who holds which.
 
 Slot ``k`` of a CallCluster has the listeners ``listeningPort + 2k`` (UDP and TCP) and ``5349 + k`` (TLS),
-the control port ``9600 + k`` and the ``k``-th block of the relay range. A server declares its single ports as
-``hostPort``, so that the scheduler never puts two owners of one on a node; blocks go with the listeners.
+the control port ``9600 + k`` and the ``k``-th block of the relay range. A server declares its single ports
+as ``hostPort``, so that the scheduler never puts two owners of one on a node; blocks go with the listeners.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Builds the desired objects, one file per workload."""
