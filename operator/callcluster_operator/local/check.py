@@ -1,0 +1,73 @@
+"""``callcluster up --check``: places calls through what runs here, by the probe, and says how they went."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+from callcluster_operator.local.display import lines
+from callcluster_operator.local.runtime import Runtime
+from callcluster_operator.objects import CALL_CLUSTER, POD
+from callcluster_operator.planning import names
+
+READY_SECONDS = 60.0
+LOOK_SECONDS = 0.2
+FAILED = 1
+
+
+async def check(runtime: Runtime, write: Callable[[str], None], *, relay: bool) -> int:
+    """Place a direct and a relayed call, or only the relayed one; the exit code.
+
+    Where there is no relay the direct call is enough, unless a relayed one is asked for.
+    """
+    problem = await _wait_for(runtime, names.SIGNALING, "SignalingAvailable")
+    if problem:
+        write(f"check failed: signaling: {problem}")
+        return FAILED
+    if not relay and (code := await _probe(runtime, relay=False)):
+        write(f"check failed: the direct call ended with code {code}")
+        return code
+    problem = await _wait_for(runtime, names.TURN, "TURNAvailable")
+    if problem and relay:
+        write(f"check failed: no relay: {problem}")
+        return FAILED
+    if problem:
+        write(f"check passed: a direct call works; there is no relay: {problem}")
+        return 0
+    if code := await _probe(runtime, relay=True):
+        write(f"check failed: the relayed call ended with code {code}")
+        return code
+    write("check passed: calls work" if relay else "check passed: calls work, direct and relayed")
+    return 0
+
+
+async def _wait_for(runtime: Runtime, component: str, condition: str) -> str | None:
+    """Wait until a component takes sessions; otherwise why it does not."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + READY_SECONDS
+    while True:
+        found = await runtime.store.list(CALL_CLUSTER)
+        conditions = [each for obj in found for each in obj.get("status", {}).get("conditions", ())]
+        if any(each["type"] == condition and each["status"] == "True" for each in conditions):
+            return None
+        said = lines(await runtime.store.list(POD), {}).get(component)
+        if said and not said.startswith(("ready", "0 of")):
+            return said
+        if loop.time() > deadline:
+            reasons = [each["message"] for each in conditions if each["type"] == condition]
+            return said or (reasons[0] if reasons else "nothing is known of it")
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _probe(runtime: Runtime, *, relay: bool) -> int:
+    command = [sys.executable, "-m", "callcluster_probe", "--url", f"ws://localhost:{runtime.port}"]
+    if relay:
+        command.append("--relay")
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()

@@ -1,0 +1,92 @@
+"""What somebody at the terminal is told: plain lines, each said once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from callcluster_operator.local.deployments import is_ready
+from callcluster_operator.local.ports import PortBusyError
+from callcluster_operator.local.programs import ProgramMissingError, component_of
+from callcluster_operator.objects import Object
+from callcluster_operator.planning import names
+
+COMPONENTS = (names.REDIS, names.TURN, names.SIGNALING)
+_STARTING = frozenset({"ContainerCreating", "ContainersNotReady", "Terminating", "Completed"})
+"""Reasons that pass by themselves."""
+
+
+_ADVICE = {
+    (names.TURN, PortBusyError.reason): "choose another with --turn-port N; calls work without relay",
+    (names.TURN, ProgramMissingError.reason): "calls work without relay",
+}
+"""What to add to the reason why a component does not run."""
+
+
+def lines(pods: Sequence[Object], places: Mapping[str, str]) -> dict[str, str]:
+    """One line for each component that has something to say.
+
+    Args:
+        pods: all pods.
+        places: where each component is reached, for people.
+    """
+    said = {}
+    for component in COMPONENTS:
+        mine = [
+            pod
+            for pod in pods
+            if component_of(pod) == component and "deletionTimestamp" not in pod["metadata"]
+        ]
+        text = _line(component, mine, places.get(component, "")) if mine else None
+        if text is not None:
+            said[component] = text
+    return said
+
+
+def _line(component: str, pods: Sequence[Object], place: str) -> str | None:
+    ready = [pod for pod in pods if is_ready(pod)]
+    restarts = sum(report["restartCount"] for pod in pods for report in _reports(pod))
+    suffix = f" ({restarts} {'restart' if restarts == 1 else 'restarts'})" if restarts else ""
+    if len(ready) == len(pods):
+        count = f" {len(pods)} pods," if len(pods) > 1 else ""
+        return f"ready{suffix},{count} {place}" if place else f"ready{suffix}"
+    for pod in pods:
+        for report in _reports(pod):
+            waiting = report["state"].get("waiting")
+            if waiting and waiting["reason"] not in _STARTING:
+                advice = _ADVICE.get((component, waiting["reason"]))
+                return said_by(waiting["message"]) + (f"; {advice}" if advice else "") + suffix
+    return f"{len(ready)} of {len(pods)} pods ready{suffix}" if ready else None
+
+
+def _reports(pod: Object) -> Sequence[dict[str, Any]]:
+    reports: Sequence[dict[str, Any]] = pod.get("status", {}).get("containerStatuses", ())
+    return reports
+
+
+def said_by(text: str) -> str:
+    """A log line's message: our own processes log JSON."""
+    before, brace, rest = text.partition("{")
+    if not brace:
+        return text
+    try:
+        record = json.loads(brace + rest)
+    except ValueError:
+        return text
+    return f"{before}{record['msg']}" if isinstance(record, dict) and "msg" in record else text
+
+
+class Display:
+    """Prints what changed since it was called last."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._shown: dict[str, str] = {}
+
+    def show(self, said: Mapping[str, str]) -> None:
+        """Print the lines that are new."""
+        for component, text in said.items():
+            if self._shown.get(component) != text:
+                self._shown[component] = text
+                self._write(f"  {component:<10} {text}")

@@ -1,0 +1,218 @@
+"""Reads the YAML file that ``callcluster up`` follows: the same objects that a cluster takes."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import yaml
+
+from callcluster_operator.api.parse import Problem, parse_callcluster, parse_room
+from callcluster_operator.objects import API_VERSION, CALL_CLUSTER, ROOM, SECRET, Object
+
+NAMESPACE = "default"
+"""Of objects that name none."""
+_KINDS = {
+    (CALL_CLUSTER.kind, API_VERSION): CALL_CLUSTER,
+    (ROOM.kind, API_VERSION): ROOM,
+    (SECRET.kind, "v1"): SECRET,
+}
+
+
+class SpecFileError(Exception):
+    """The file can't be used; the message is one line: file, line, field, what is wrong, how to mend it."""
+
+
+@dataclass(frozen=True)
+class SpecFile:
+    """What the file says."""
+
+    callcluster: Object
+    others: tuple[Object, ...]
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that all objects are in."""
+        return str(self.callcluster["metadata"]["namespace"])
+
+    @property
+    def objects(self) -> tuple[Object, ...]:
+        """Everything; Secrets come first, since the others name them."""
+        return (*sorted(self.others, key=lambda obj: obj["kind"] != "Secret"), self.callcluster)
+
+
+def parse(text: str, name: str) -> SpecFile:
+    """Read a file's text.
+
+    Args:
+        text: YAML, one or more documents.
+        name: how messages call the file.
+
+    Raises:
+        SpecFileError: it can't be used.
+    """
+    found: list[Object] = []
+    for node in _documents(text, name):
+        obj = _object(node, name)
+        for problem in _problems(obj):
+            raise _error(name, _line(node, _steps(problem.field)), problem.field, problem.message)
+        found.append(obj)
+    callclusters = [obj for obj in found if obj["kind"] == CALL_CLUSTER.kind]
+    if len(callclusters) != 1:
+        raise SpecFileError(
+            f"{name}: holds {len(callclusters)} objects of kind CallCluster; this machine runs exactly one"
+        )
+    namespaces = {obj["metadata"]["namespace"] for obj in found}
+    if len(namespaces) != 1:
+        raise SpecFileError(f"{name}: the objects are in several namespaces; put all in one")
+    keys = [(obj["kind"], obj["metadata"]["name"]) for obj in found]
+    for kind, each in keys:
+        if keys.count((kind, each)) > 1:
+            raise SpecFileError(f"{name}: {kind} {each} is there twice; give each a name of its own")
+    return SpecFile(callclusters[0], tuple(obj for obj in found if obj is not callclusters[0]))
+
+
+def _problems(obj: Object) -> Iterator[Problem]:
+    """What an API server with our CRDs would refuse, unknown fields included."""
+    if obj["kind"] == SECRET.kind:
+        return
+    spec = parse_callcluster(obj) if obj["kind"] == CALL_CLUSTER.kind else parse_room(obj)
+    if isinstance(spec, tuple):
+        yield from spec
+    else:
+        yield from _unknown_fields(obj["spec"], msgspec.to_builtins(spec), "spec")
+
+
+def _unknown_fields(written: Any, known: Any, field: str) -> Iterator[Problem]:
+    if isinstance(written, dict):
+        for key, value in written.items():
+            if key in known:
+                yield from _unknown_fields(value, known[key], f"{field}.{key}")
+            else:
+                near = difflib.get_close_matches(str(key), known, 1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+                yield Problem(f"{field}.{key}", f"is no field; {hint}")
+    elif isinstance(written, list):
+        for index, value in enumerate(written):
+            yield from _unknown_fields(value, known[index], f"{field}[{index}]")
+
+
+def _documents(text: str, name: str) -> Iterator[yaml.MappingNode]:
+    try:
+        for node in yaml.compose_all(text, Loader=yaml.SafeLoader):
+            if not isinstance(node, yaml.MappingNode):
+                raise _error(
+                    name, node.start_mark.line, "", "is not an object: write apiVersion, kind, ..."
+                )
+            _refuse_repeated_keys(node, name)
+            yield node
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _error(name, mark.line if mark else 0, "", error.problem or "is not YAML") from None
+    except yaml.YAMLError as error:
+        raise SpecFileError(f"{name}: is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _object(node: yaml.MappingNode, name: str) -> Object:
+    try:
+        obj = _construct(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise _error(name, mark.line if mark else 0, "", error.problem or "is not YAML") from None
+    line = node.start_mark.line
+    if (obj.get("kind"), obj.get("apiVersion")) not in _KINDS:
+        known = ", ".join(f"{kind} ({version})" for kind, version in _KINDS)
+        raise _error(
+            name,
+            line,
+            "kind",
+            f"{obj.get('kind')} ({obj.get('apiVersion')}) is not known here; use {known}",
+        )
+    meta = obj.get("metadata")
+    if not isinstance(meta, dict) or not isinstance(meta.get("name"), str):
+        raise _error(name, line, "metadata.name", "is missing")
+    meta.setdefault("namespace", NAMESPACE)
+    if obj["kind"] == "Secret":
+        return _secret(obj, node, name)
+    if not isinstance(obj.setdefault("spec", {}), dict):
+        raise _error(name, _line(node, ("spec",)), "spec", "must be an object")
+    return obj
+
+
+def _secret(obj: Object, node: yaml.MappingNode, name: str) -> Object:
+    """As an API server stores it: ``stringData`` becomes ``data``."""
+    written = obj.pop("stringData", None) or {}
+    data = obj.get("data") or {}
+    for field, values in (("stringData", written), ("data", data)):
+        for key, value in values.items() if isinstance(values, dict) else [(None, None)]:
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise _error(name, _line(node, (field,)), field, "must hold texts by name")
+    for key, value in data.items():
+        try:
+            base64.b64decode(value, validate=True)
+        except ValueError:
+            raise _error(
+                name, _line(node, ("data", key)), f"data.{key}", "is not base64; use stringData"
+            ) from None
+    obj["data"] = data | {key: base64.b64encode(value.encode()).decode() for key, value in written.items()}
+    return obj
+
+
+def _construct(node: yaml.MappingNode) -> Object:
+    loader = yaml.SafeLoader("")
+    try:
+        built: Object = loader.construct_document(node)
+        return built
+    finally:
+        loader.dispose()
+
+
+def _refuse_repeated_keys(root: yaml.Node, name: str) -> None:
+    visited, todo = set(), [root]
+    while todo:
+        node = todo.pop()
+        if id(node) in visited:
+            continue  # an alias
+        visited.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            todo += node.value
+        elif isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, value in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise _error(name, key.start_mark.line, "", "a field's name must be a text")
+                if key.value in seen:
+                    raise _error(name, key.start_mark.line, key.value, "is there twice; remove one")
+                seen.add(key.value)
+                todo.append(value)
+
+
+def _line(node: yaml.Node, path: Sequence[str | int]) -> int:
+    """Line of the deepest part of ``path`` that the file has."""
+    line = node.start_mark.line
+    for step in path:
+        if isinstance(node, yaml.MappingNode):
+            entry = next(((key, value) for key, value in node.value if key.value == step), None)
+            if entry is None:
+                break
+            line, node = entry[0].start_mark.line, entry[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line
+        else:
+            break
+    return int(line)
+
+
+def _steps(field: str) -> list[str | int]:
+    """``spec.list[2].name`` as steps."""
+    return [int(step) if step.isdecimal() else step for step in re.findall(r"[^.\[\]]+", field)]
+
+
+def _error(name: str, line: int, field: str, message: str) -> SpecFileError:
+    return SpecFileError(f"{name}:{line + 1}: {field + ': ' if field else ''}{message}")
