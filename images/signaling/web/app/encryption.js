@@ -1,0 +1,75 @@
+/**
+ * What the badge may claim, judged from the worker's counters and from nothing else.
+ * @typedef {import('./state.js').EncryptionReport} EncryptionReport
+ * @typedef {import('./state.js').Protection} Protection
+ */
+
+/**
+ * @typedef {object} Judgement
+ * @property {Protection} state
+ * @property {string[]} suspects Session ids whose frames keep failing to open.
+ * @property {EncryptionReport | null} sample The report before, to compare the next one with.
+ * @property {number} strikes Reports in a row in which more frames failed than opened, for some member.
+ */
+
+/** A single bad report is normal while keys change hands; this many in a row are a problem. */
+const STRIKES = 2
+
+/**
+ * @param {Judgement} before
+ * @param {EncryptionReport} report
+ * @param {Pick<import('./state.js').Member, 'trusted' | 'verified'>[]} others The other members.
+ * @returns {Judgement}
+ */
+export function judge(before, report, others) {
+  const last = before.sample
+  const suspects = Object.entries(report.members)
+    .filter(([sid, now]) => {
+      const then = last?.members[sid] ?? { opened: 0, failed: 0 }
+      const failed = now.failed - then.failed
+      return failed > 0 && failed >= now.opened - then.opened
+    })
+    .map(([sid]) => sid)
+  const strikes = suspects.length > 0 ? before.strikes + 1 : 0
+  const flowed = last !== null && (report.sealed > last.sealed || report.opened > last.opened)
+  return { sample: report, strikes, suspects, state: verdict() }
+
+  /** @returns {Protection} */
+  function verdict() {
+    if (others.length === 0) return 'waiting'
+    if (others.some((member) => !member.trusted)) return 'stranger'
+    if (strikes >= STRIKES) return 'problem'
+    if (report.active) return others.every((member) => member.verified) ? 'encrypted' : 'unverified'
+    const begun = report.sealed > 0 || report.opened > 0
+    return begun && !flowed ? 'idle' : 'starting'
+  }
+}
+
+/** @type {Record<Protection, {label: string, text: string}>} */
+export const WORDS = {
+  waiting: { label: 'Waiting', text: 'Nothing is sent yet. Encryption starts when someone joins.' },
+  idle: {
+    label: 'No media',
+    text: 'Nobody sends anything right now. Whatever is sent next is encrypted first.',
+  },
+  starting: {
+    label: 'Encrypting',
+    text: 'Keys are being exchanged. Nothing is shown or heard before that.',
+  },
+  encrypted: {
+    label: 'Encrypted',
+    text: 'Sound and picture are encrypted on your device and opened only on the devices in this call.',
+  },
+  unverified: {
+    label: 'Unverified',
+    text: 'The call is encrypted, but the link carries no secret. Compare the security code to be sure who holds the keys.',
+  },
+  stranger: {
+    label: 'Stranger',
+    text: 'Someone is here without the right link. They get no keys: they can’t see or hear you, nor you them.',
+  },
+  problem: {
+    label: 'Problem',
+    text: 'Some media can’t be opened and is dropped. Ask the other side to rejoin with the same link.',
+  },
+}

@@ -1,0 +1,197 @@
+/** One call at a time: joins it, mirrors what it says into the store, and sends what the store says. */
+
+import { Call } from '../sdk/index.js'
+import { judge } from './encryption.js'
+import { SPEECH, meter } from './level.js'
+import { initialCall, isSending, others } from './state.js'
+
+/** @typedef {import('./state.js').PageStore} PageStore */
+/** @typedef {import('./state.js').State} State */
+/** @typedef {import('./state.js').CallState} CallState */
+/** @typedef {import('./state.js').Source} Source */
+
+const STATS_EVERY_MS = 2_000
+const SPEECH_EVERY_MS = 200
+const HISTORY = 30
+/** @type {Source[]} */
+const SOURCES = ['mic', 'cam', 'screen']
+
+/**
+ * @param {PageStore} store
+ * @param {{toast: (text: string, tone?: 'info' | 'good' | 'bad') => void, muteMe: (source: Source) => void}} page
+ */
+export function createSession(store, page) {
+  /** @type {Call | null} */
+  let call = null
+  /** @type {Array<() => void>} */
+  let stops = []
+
+  /** @param {Partial<CallState> | ((call: CallState) => Partial<CallState>)} change */
+  const put = (change) =>
+    store.set(({ call: now }) => {
+      if (!now) return {}
+      return { call: { ...now, ...(typeof change === 'function' ? change(now) : change) } }
+    })
+
+  /** @param {import('./state.js').Ending} ending */
+  function finish(ending) {
+    for (const stop of stops.splice(0)) stop()
+    call = null
+    expose(null)
+    store.set({ screen: 'ended', ending, call: null, panel: null, dialog: null, hand: false })
+  }
+
+  /** @param {Call} joined */
+  function listen(joined) {
+    /** @param {string} type @param {(detail: any) => void} handler */
+    const on = (type, handler) =>
+      joined.addEventListener(type, (event) => {
+        if (call === joined) handler(/** @type {CustomEvent} */ (event).detail)
+      })
+    on('state', ({ state, reason, code }) => {
+      if (state === 'ended') finish({ code: code ?? '', reason: reason ?? '' })
+      else put((now) => ({ phase: state, since: now.since || (state === 'joined' ? Date.now() : 0) }))
+    })
+    on('members', ({ members }) => put({ members }))
+    on('track', ({ sid, source, track }) =>
+      put(({ tracks }) => ({ tracks: { ...tracks, [sid]: { ...tracks[sid], [source]: track } } })),
+    )
+    on('encryption', (report) =>
+      put((now) => ({ encryption: judge(now.encryption, report, others(store.get())) })),
+    )
+    on('code', ({ code }) => put({ code: code ?? '' }))
+    on('mute-request', ({ kind }) =>
+      page.muteMe(kind === 'audio' ? 'mic' : kind === 'video' ? 'cam' : 'screen'),
+    )
+    on('warning', ({ message }) => page.toast(message, 'bad'))
+  }
+
+  /** Sends each track and each state once, when it changes. @param {Call} joined */
+  function mirror(joined) {
+    /** @type {Partial<Record<Source, MediaStreamTrack | null>>} */
+    const sent = {}
+    let told = ''
+    const sync = () => {
+      const { capture, hand } = store.get()
+      for (const source of SOURCES) {
+        const track = capture[source].status === 'on' ? capture[source].track : null
+        if ((sent[source] ?? null) === track) continue
+        sent[source] = track
+        void joined.setTrack(source, track)
+      }
+      const state = {
+        audio: isSending(capture.mic),
+        video: isSending(capture.cam),
+        screen: isSending(capture.screen),
+        hand,
+      }
+      if (told === JSON.stringify(state)) return
+      told = JSON.stringify(state)
+      // A state that doesn't get through is said again by the SDK when it has reconnected.
+      joined.setState(state).catch(() => {})
+    }
+    sync()
+    return store.subscribe(sync)
+  }
+
+  /** @param {Call} joined */
+  function watchStats(joined) {
+    const timer = setInterval(async () => {
+      const { members } = await joined.stats().catch(() => ({ members: null }))
+      if (!members || call !== joined) return
+      put(({ history }) => ({ stats: members, history: append(history, members) }))
+    }, STATS_EVERY_MS)
+    return () => clearInterval(timer)
+  }
+
+  return {
+    get call() {
+      return call
+    },
+
+    /** @param {import('./state.js').JoinLink} link @param {string} name */
+    async join(link, name) {
+      const joined = new Call({
+        url: new URL('/', location.href).href.replace(/^http/, 'ws'),
+        room: link.room,
+        secret: link.secret,
+        token: link.token,
+        name,
+        iceTransportPolicy: link.relay ? 'relay' : 'all',
+      })
+      call = joined
+      expose(joined)
+      store.set({ screen: 'call', call: initialCall(), ending: null, panel: null, hand: false })
+      listen(joined)
+      stops = [mirror(joined), watchStats(joined), watchSpeech(store, put), everySecond(store)]
+      try {
+        await joined.join()
+      } catch (error) {
+        if (call === joined) finish({ code: codeOf(error), reason: String(error) })
+      }
+    },
+
+    leave: () => call?.leave(),
+  }
+}
+
+/** For support and for tests: `callcluster.call` in the console. @param {Call | null} call */
+function expose(call) {
+  Object.assign(globalThis, { callcluster: { call } })
+}
+
+/** @param {unknown} error @returns {string} */
+function codeOf(error) {
+  if (typeof error === 'object' && error !== null && 'code' in error) return String(error.code)
+  return ''
+}
+
+/** @param {Record<string, number[]>} history @param {CallState['stats']} stats */
+function append(history, stats) {
+  return Object.fromEntries(
+    Object.entries(stats).map(([sid, { receiveKbps }]) => [
+      sid,
+      [...(history[sid] ?? []), receiveKbps ?? 0].slice(-HISTORY),
+    ]),
+  )
+}
+
+/** @param {PageStore} store */
+function everySecond(store) {
+  const timer = setInterval(() => store.set({ now: Date.now() }), 1_000)
+  return () => clearInterval(timer)
+}
+
+/**
+ * Marks who speaks, by the loudness of what is heard and of what is sent.
+ * @param {PageStore} store
+ * @param {(change: Partial<CallState>) => void} put
+ */
+function watchSpeech(store, put) {
+  /** @type {Map<MediaStreamTrack, ReturnType<typeof meter>>} */
+  const meters = new Map()
+  const timer = setInterval(() => {
+    const state = store.get()
+    if (!state.call) return
+    const heard = new Set()
+    /** @type {Record<string, boolean>} */
+    const speaking = {}
+    for (const { sid, isSelf, state: media } of state.call.members) {
+      const track = isSelf ? state.capture.mic.track : state.call.tracks[sid]?.mic
+      if (!track || track.readyState !== 'live' || !media.audio) continue
+      heard.add(track)
+      if (!meters.has(track)) meters.set(track, meter(track))
+      speaking[sid] = (meters.get(track)?.read() ?? 0) > SPEECH
+    }
+    for (const [track, { close }] of meters) {
+      if (heard.has(track)) continue
+      close()
+      meters.delete(track)
+    }
+    if (JSON.stringify(speaking) !== JSON.stringify(state.call.speaking)) put({ speaking })
+  }, SPEECH_EVERY_MS)
+  return () => {
+    clearInterval(timer)
+    for (const { close } of meters.values()) close()
+  }
+}

@@ -1,0 +1,131 @@
+/** The whole page as a function of the state. */
+
+import { STEP_LABELS, wordsFor } from '../endings.js'
+import { h } from '../dom.js'
+import { SHORTCUTS } from '../shortcuts.js'
+import { others } from '../state.js'
+import { callScreen } from './call.js'
+import { lobbyScreen } from './lobby.js'
+import { brand, button, icon, iconButton } from './parts.js'
+import { startScreen } from './start.js'
+
+/** @typedef {import('../state.js').State} State */
+/** @typedef {import('../app.js').App} App */
+
+const SCREENS = { start: startScreen, lobby: lobbyScreen, call: callScreen, ended: endedScreen }
+
+/** @param {State} state @param {App} app @returns {import('../dom.js').VNode[]} */
+export const page = (state, app) => [
+  SCREENS[state.screen](state, app),
+  toasts(state, app),
+  ...(state.dialog ? [shortcutsDialog(state, app)] : []),
+]
+
+/** @param {State} state */
+export function titleOf(state) {
+  const count = others(state).length
+  const titles = {
+    start: 'CallCluster',
+    lobby: 'Ready to join? · CallCluster',
+    call: `${count === 0 ? 'Waiting for others' : `In a call with ${count}`} · CallCluster`,
+    ended: `${wordsFor(state.ending).title} · CallCluster`,
+  }
+  return titles[state.screen]
+}
+
+/** @param {State} state @param {App} app */
+function endedScreen(state, app) {
+  const { title, text, steps, tone, code } = wordsFor(state.ending)
+  const run = {
+    rejoin: () => app.rejoin(),
+    start: () => void app.toStart(),
+    reload: () => location.reload(),
+  }
+  return h(
+    'div',
+    { key: 'ended', class: 'ended', 'data-testid': 'ended', 'data-code': code },
+    h('header', { class: 'topline' }, brand()),
+    h(
+      'main',
+      { class: 'ended-main' },
+      h('div', { class: `ended-mark ${tone}` }, icon(tone === 'bad' ? 'alert' : 'leave')),
+      h('h1', { tabindex: '-1' }, title),
+      h('p', { class: 'lead' }, text),
+      h(
+        'div',
+        { class: 'actions' },
+        steps.map((step, index) =>
+          button(STEP_LABELS[step], {
+            key: step,
+            look: index === 0 ? 'primary' : 'quiet',
+            onclick: run[step],
+            'data-testid': `step-${step}`,
+          }),
+        ),
+      ),
+    ),
+  )
+}
+
+/** The announcer speaks them; here they are only seen. @param {State} state @param {App} app */
+const toasts = (state, app) =>
+  h(
+    'div',
+    { key: 'toasts', class: 'toasts' },
+    state.toasts.map(({ id, tone, text }) =>
+      h(
+        'div',
+        { key: id, class: `toast ${tone}`, 'data-testid': 'toast' },
+        icon(tone === 'bad' ? 'alert' : 'check'),
+        h('p', null, text),
+        iconButton('Dismiss', 'close', { onclick: () => app.dismiss(id) }),
+      ),
+    ),
+  )
+
+/** @param {State} state @param {App} app */
+const shortcutsDialog = (state, app) =>
+  h(
+    'dialog',
+    {
+      key: 'dialog',
+      class: 'dialog',
+      'aria-labelledby': 'dialog-title',
+      'data-testid': 'dialog',
+      hook: (/** @type {HTMLDialogElement} */ el) => {
+        el.showModal()
+        return () => el.close()
+      },
+      onclose: () => app.show(null),
+    },
+    h(
+      'div',
+      { class: 'panel-head' },
+      h('h2', { id: 'dialog-title' }, 'Keyboard shortcuts'),
+      iconButton('Close', 'close', { onclick: () => app.show(null), 'data-testid': 'close-dialog' }),
+    ),
+    h(
+      'dl',
+      { class: 'keys' },
+      SHORTCUTS.map(({ key, label }) =>
+        h(
+          'div',
+          { key, class: 'fact' },
+          h('dt', null, label),
+          h('dd', null, h('kbd', null, key.toUpperCase())),
+        ),
+      ),
+    ),
+    h(
+      'label',
+      { class: 'check' },
+      h('input', {
+        type: 'checkbox',
+        checked: state.shortcuts,
+        onchange: (/** @type {Event} */ event) =>
+          app.useShortcuts(/** @type {HTMLInputElement} */ (event.target).checked),
+        'data-testid': 'use-shortcuts',
+      }),
+      h('span', null, 'Use single-key shortcuts'),
+    ),
+  )

@@ -1,0 +1,164 @@
+/** The people of the call, each on a tile; shared screens have their own. */
+
+import { h } from '../dom.js'
+import { arrange } from '../layout.js'
+import { isSending, nameOf, self } from '../state.js'
+import { avatar, icon, play, streamOf, video } from './parts.js'
+import { qualityOf } from '../quality.js'
+
+/** @typedef {import('../state.js').State} State */
+/** @typedef {import('../state.js').Member} Member */
+/** @typedef {{key: string, source: 'cam' | 'screen', isSelf: boolean, member: Member}} Tile */
+
+/** Every tile in its order: the person's own first, so that the order in the page never depends on the layout.
+ * @param {State} state @returns {Tile[]} */
+export function tilesOf({ call }) {
+  return (call?.members ?? []).flatMap((member) => {
+    const camera = {
+      key: `${member.sid}-cam`,
+      source: /** @type {'cam'} */ ('cam'),
+      isSelf: member.isSelf,
+      member,
+    }
+    const screen = {
+      key: `${member.sid}-screen`,
+      source: /** @type {'screen'} */ ('screen'),
+      isSelf: member.isSelf,
+      member,
+    }
+    return member.state.screen ? [screen, camera] : [camera]
+  })
+}
+
+/** @param {State} state @param {Tile} tile @returns {MediaStreamTrack | null} */
+function trackOf(state, { member, source }) {
+  if (member.isSelf) {
+    const capture = state.capture[source]
+    return isSending(capture) ? capture.track : null
+  }
+  const shown = source === 'screen' ? member.state.screen : member.state.video
+  return (shown && state.call?.tracks[member.sid]?.[source]) || null
+}
+
+/** @param {State} state */
+export function tiles(state) {
+  const all = tilesOf(state)
+  const places = new Map(arrange(all, state.stage).map((place) => [place.key, place]))
+  return h(
+    'ul',
+    { class: 'tiles', 'aria-label': 'People in the call' },
+    all.map((tile) => {
+      const place = places.get(tile.key)
+      return place && tileView(state, tile, place)
+    }),
+    sounds(state),
+  )
+}
+
+/** @param {State} state @param {Tile} tile @param {import('../layout.js').Place} place */
+function tileView(state, tile, place) {
+  const { member, source } = tile
+  const track = trackOf(state, tile)
+  const name = nameOf(member)
+  const speaking = source === 'cam' && state.call?.speaking[member.sid]
+  return h(
+    'li',
+    {
+      key: tile.key,
+      class: `tile ${place.role} ${speaking ? 'speaking' : ''} ${member.reconnecting ? 'stale' : ''}`,
+      style: {
+        transform: `translate(${place.x.toFixed(1)}px, ${place.y.toFixed(1)}px)`,
+        width: `${place.width.toFixed(1)}px`,
+        height: `${place.height.toFixed(1)}px`,
+      },
+      'aria-label': describe(tile),
+      'data-testid': member.isSelf ? `tile-self-${source}` : `tile-${source}`,
+      'data-sid': member.sid,
+    },
+    track
+      ? video(track, {
+          key: track.id,
+          class: `${source === 'screen' ? 'whole' : ''} ${member.isSelf && source === 'cam' ? 'mirrored' : ''}`,
+          'aria-hidden': 'true',
+          tabindex: '-1',
+        })
+      : h('div', { key: 'face', class: 'face' }, avatar(name, member.sid)),
+    member.reconnecting && h('p', { key: 'stale', class: 'tile-note' }, icon('wifi-off'), 'Reconnecting…'),
+    !member.trusted &&
+      !member.isSelf &&
+      h('p', { key: 'stranger', class: 'tile-note' }, icon('alert'), 'Shut out: wrong link'),
+    member.state.hand &&
+      source === 'cam' &&
+      h('span', { key: 'hand', class: 'hand', 'data-testid': 'hand' }, icon('hand')),
+    label(state, tile),
+  )
+}
+
+/** @param {State} state @param {Tile} tile */
+function label(state, { member, source }) {
+  const name = nameOf(member)
+  const stats = state.call?.stats[member.sid]
+  return h(
+    'div',
+    { key: 'label', class: 'label', 'aria-hidden': 'true' },
+    source === 'screen'
+      ? [icon('screen'), h('span', null, member.isSelf ? 'Your screen' : `${name}’s screen`)]
+      : [
+          !member.state.audio &&
+            h('span', { key: 'muted', class: 'muted', 'data-testid': 'muted' }, icon('mic-off')),
+          h('span', { class: 'name' }, member.isSelf ? 'You' : name),
+        ],
+    stats && source === 'cam' && bars(qualityOf(stats)),
+  )
+}
+
+/** @param {0 | 1 | 2 | 3} quality */
+const bars = (quality) =>
+  h(
+    'span',
+    { key: 'bars', class: 'bars', 'data-quality': String(quality) },
+    h('i', null),
+    h('i', null),
+    h('i', null),
+  )
+
+/** @param {Tile} tile */
+function describe({ member, source }) {
+  const name = member.isSelf ? 'You' : nameOf(member)
+  if (source === 'screen') return `${name}: shared screen`
+  const facts = [
+    member.state.audio ? 'microphone on' : 'muted',
+    member.state.video ? 'camera on' : 'camera off',
+    member.state.hand && 'hand raised',
+    member.reconnecting && 'reconnecting',
+    !member.trusted && 'not trusted',
+  ]
+  return `${name}: ${facts.filter(Boolean).join(', ')}`
+}
+
+/** What is heard: one player a remote microphone. @param {State} state */
+function sounds(state) {
+  const me = self(state)?.sid
+  return Object.entries(state.call?.tracks ?? {}).map(
+    ([sid, { mic }]) =>
+      mic &&
+      sid !== me &&
+      h(
+        'li',
+        { key: `sound-${sid}`, class: 'sound', 'aria-hidden': 'true' },
+        h('audio', {
+          key: mic.id + state.chosen.speaker,
+          autoplay: true,
+          srcObject: streamOf(mic),
+          hook: speaker(state.chosen.speaker),
+        }),
+      ),
+  )
+}
+
+/** @param {string} deviceId @returns {import('../dom.js').Hook} */
+const speaker = (deviceId) => (/** @type {HTMLAudioElement} */ el) => {
+  // A speaker that was unplugged since: the system's choice is heard instead.
+  if (deviceId && 'setSinkId' in el) el.setSinkId(deviceId).catch(() => {})
+  return play(el)
+}
