@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 
 import kopf
 from callcluster_common import logs
@@ -67,39 +67,52 @@ async def run(settings: Settings) -> None:
             clock=time.time,
             entropy=lambda: secrets.token_bytes(64),
         )
-        is_stopped = False
-        while not is_stopped:
-            is_stopped = await _stopped_before(election.acquire())
-            if not is_stopped:
+        signalled = asyncio.Event()
+        _take_signals(signalled)
+        while not signalled.is_set():
+            await _first(election.acquire(), signalled.wait())
+            if not signalled.is_set():
                 logger.info("this replica leads")
                 telemetry.leader.set(1)
-                is_stopped = await _lead(
-                    settings, access, election, handlers.Handlers(reconciler, telemetry)
-                )
+                work = handlers.Handlers(reconciler, telemetry)
+                await _lead(settings, access, election, work, signalled)
                 telemetry.leader.set(0)
                 logger.info("this replica leads no more")
         await election.release()
 
 
-async def _lead(settings: Settings, access: Access, election: Election, work: handlers.Handlers) -> bool:
-    """Run kopf until the lease is lost, or (``True``) a signal asks us to stop."""
-    lost = asyncio.Event()
+async def _lead(
+    settings: Settings,
+    access: Access,
+    election: Election,
+    work: handlers.Handlers,
+    signalled: asyncio.Event,
+) -> None:
+    """Run kopf until the lease is lost or a signal asks us to stop."""
+    ready, stop = asyncio.Event(), asyncio.Event()
 
-    async def hold() -> None:
-        await election.hold()
-        lost.set()
+    async def watch() -> None:
+        try:
+            await _first(election.hold(), signalled.wait())
+        finally:
+            stop.set()
+
+    async def take_signals_back() -> None:
+        # Stopped by a signal of its own, kopf would wait 5 s for one of its tasks.
+        await ready.wait()
+        _take_signals(signalled)
 
     async def log_in(**_: object) -> kopf.ConnectionInfo:
         return await _connection(access)
 
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry)(log_in)
+    kopf.on.login(registry=registry, id="log-in")(log_in)
     work.register(registry)
     kopf_settings = kopf.OperatorSettings()
     handlers.configure(kopf_settings, namespaced=bool(settings.namespaces))
-    # These two exist before kopf starts: kopf cancels every task that was made after.
-    holder = asyncio.create_task(hold())
-    orphans = asyncio.create_task(work.look_after_orphans())
+    # Made before kopf starts: it cancels every task that is made after.
+    works = (watch(), take_signals_back(), work.look_after_orphans())
+    tasks = [asyncio.create_task(each) for each in works]
     try:
         await kopf.operator(
             registry=registry,
@@ -107,27 +120,39 @@ async def _lead(settings: Settings, access: Access, election: Election, work: ha
             standalone=True,
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
-            stop_flag=lost,
+            ready_flag=ready,
+            stop_flag=stop,
         )
     finally:
-        for task in (holder, orphans):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(holder, orphans, return_exceptions=True)
-    return not lost.is_set()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    _raise_any(outcomes)
+    if not stop.is_set():  # the signal came before kopf was ready
+        signalled.set()
 
 
-async def _stopped_before(work: Awaitable[None]) -> bool:
-    """Wait for ``work``, or for SIGTERM or SIGINT; whether the signal came first."""
-    loop = asyncio.get_running_loop()
-    signalled = asyncio.Event()
+def _take_signals(signalled: asyncio.Event) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled.set)
-    tasks = [asyncio.ensure_future(work), asyncio.ensure_future(signalled.wait())]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    return signalled.is_set()
+        asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+
+
+async def _first(*works: Awaitable[object]) -> None:
+    """Wait for the first of several; the others are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    _raise_any(outcomes)
+
+
+def _raise_any(outcomes: Iterable[object]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
 async def _connection(access: Access) -> kopf.ConnectionInfo:
@@ -152,10 +177,12 @@ def main() -> int:
         print(f"callcluster-operator: {error}", file=sys.stderr)
         return 2
     logs.configure(settings.log_level)
+    # At DEBUG it prints whole objects, and with them what must never be logged.
+    logging.getLogger("kopf").setLevel(max(logging.INFO, logging.getLogger().level))
     try:
         asyncio.run(run(settings))
     except (ClusterError, OSError) as error:
-        logger.error("the operator can't start: %s", error)
+        logger.error("the operator ends: %s", error)
         return 1
     return 0
 

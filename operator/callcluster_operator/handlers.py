@@ -29,7 +29,9 @@ SETTLE_SECONDS = 0.1
 """Events come in bursts: one pass answers them all."""
 
 MAX_BACKOFF_SECONDS = 30.0
-GONE_POLL_SECONDS = 0.5
+GONE_POLL_SECONDS = 0.1
+STOP_SECONDS = 20.0
+"""A pass that is under way when its CallCluster goes may still take this long."""
 
 FINALIZER = f"{GROUP}/children"
 """Keeps a CallCluster until its children are gone."""
@@ -53,9 +55,7 @@ class Handlers:
     def register(self, registry: kopf.OperatorRegistry) -> None:
         """Tell kopf what to call."""
         callclusters = (GROUP, plural_of(CALL_CLUSTER))
-        kopf.daemon(*callclusters, registry=registry, cancellation_timeout=5.0, backoff=RESYNC_SECONDS)(
-            self.follow
-        )
+        kopf.daemon(*callclusters, registry=registry, cancellation_backoff=STOP_SECONDS)(self.follow)
         # The filter keeps kopf from storing what it saw last in an annotation of every CallCluster.
         kopf.on.delete(*callclusters, registry=registry, when=_is_going)(self.tear_down)
         kopf.on.event(GROUP, plural_of(ROOM), registry=registry)(self.see_room)
@@ -63,13 +63,15 @@ class Handlers:
             selector = {names.MANAGED_BY_LABEL: names.MANAGER}
             kopf.on.event(*_resource(kind), registry=registry, labels=selector)(self.see_child)
 
-    async def follow(self, name: str, namespace: str | None, **_: Any) -> None:
-        """Daemon of one CallCluster; kopf cancels it when the object goes or this replica stops leading."""
+    async def follow(self, name: str, namespace: str | None, stopped: kopf.DaemonStopped, **_: Any) -> None:
+        """Daemon of one CallCluster: ends when the object goes or this replica stops leading."""
         ref = Ref(CALL_CLUSTER, namespace or "", name)
-        wake = self._wakes.setdefault(ref, asyncio.Event())
+        wake = self._wakes[ref] = asyncio.Event()
+        stopper = asyncio.ensure_future(stopped.wait())
+        stopper.add_done_callback(lambda _: wake.set())
         failures = 0
         try:
-            while True:
+            while not stopped:
                 wake.clear()
                 try:
                     with self._telemetry.reconcile():
@@ -79,17 +81,21 @@ class Handlers:
                     level = logging.ERROR if isinstance(error, InvalidObjectError) else logging.WARNING
                     logger.log(level, "%s: try %d failed: %s", ref, failures, error)
                     # Events don't shorten this: our own half-done writes cause some.
-                    await asyncio.sleep(min(2.0 ** (failures - 1), MAX_BACKOFF_SECONDS))
-                    continue
-                failures = 0
-                await _pause(wake, plan.wake_after)
+                    await stopped.wait(min(2.0 ** (failures - 1), MAX_BACKOFF_SECONDS))
+                else:
+                    failures = 0
+                    await _pause(wake, plan.wake_after)
+                    await stopped.wait(SETTLE_SECONDS)
         finally:
-            self._wakes.pop(ref, None)
+            stopper.cancel()
+            del self._wakes[ref]
 
     async def tear_down(self, name: str, namespace: str | None, **_: Any) -> None:
         """Delete a CallCluster's children; kopf lets the CallCluster go when this returns."""
         ref = Ref(CALL_CLUSTER, namespace or "", name)
         try:
+            while ref in self._wakes:  # the daemon ends its last pass first
+                await asyncio.sleep(GONE_POLL_SECONDS)
             while await self._reconciler.tear_down(ref):
                 await asyncio.sleep(GONE_POLL_SECONDS)
         except ClusterError as error:
@@ -122,6 +128,7 @@ class Handlers:
                 except ClusterError as error:
                     logger.warning("%s without a CallCluster can't be updated: %s", ref, error)
             await _pause(self._rooms_wake, None)
+            await asyncio.sleep(SETTLE_SECONDS)
 
     def _wake(self, ref: Ref) -> None:
         if ref in self._wakes:
@@ -134,7 +141,6 @@ async def _pause(wake: asyncio.Event, seconds: float | None) -> None:
     try:
         async with asyncio.timeout(limit):
             await wake.wait()
-            await asyncio.sleep(SETTLE_SECONDS)
     except TimeoutError:
         pass  # time for a look of our own
 
@@ -156,6 +162,7 @@ def configure(settings: kopf.OperatorSettings, *, namespaced: bool) -> None:
     settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(
         prefix=GROUP, key="last-handled"
     )
+    settings.background.instant_exit_timeout = 0.5
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = namespaced

@@ -48,7 +48,7 @@ class Access:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self.client.close()
+        await self.client.close()  # type: ignore[no-untyped-call]
 
 
 async def open_access(kubeconfig: Path | None) -> Access:

@@ -1,0 +1,112 @@
+"""The operator as a process of its own, as it runs in a pod."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from kit.apiserver import die_with_parent
+
+START_SECONDS = 30.0
+
+
+class OperatorProcess:
+    """``python -m callcluster_operator`` against an API server. Use as a context manager.
+
+    Args:
+        kubeconfig: whom it logs in as.
+        log: where its output goes; appended to, so that restarts share a file.
+        namespaces: whose CallClusters it looks after; none means all.
+        name: its POD_NAME.
+        variables: more environment.
+    """
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        log: Path,
+        *,
+        namespaces: tuple[str, ...] = (),
+        name: str = "operator-0",
+        **variables: str,
+    ) -> None:
+        self.log = log
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(log.parent),
+            "KUBECONFIG": str(kubeconfig),
+            "OPERATOR_NAMESPACES": ",".join(namespaces),
+            "SIGNALING_IMAGE": "callcluster/signaling:test",
+            "TURN_IMAGE": "callcluster/turn:test",
+            "REDIS_IMAGE": "redis:test",
+            "POD_NAME": name,
+            "LEASE_NAMESPACE": "default",
+            "HEALTH_HOST": "127.0.0.1",
+            "HEALTH_PORT": "0",
+            **variables,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    def __enter__(self) -> OperatorProcess:
+        offset = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "error", "-m", "callcluster_operator"],
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                preexec_fn=die_with_parent,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not (started := re.search(rb"are on port (\d+)", self.log.read_bytes()[offset:])):
+            assert self._process.poll() is None, self.output()
+            assert time.monotonic() < deadline, self.output()
+            time.sleep(0.02)
+        self._port = int(started[1])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def terminate(self, seconds: float = 20.0) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(seconds)
+
+    def output(self) -> str:
+        """All that it, and those before it on the same file, have logged."""
+        return self.log.read_text()
+
+    def get(self, path: str) -> str:
+        """The body of a GET on its health port."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum of a metric's samples that carry ``labels``; 0 where there is none."""
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(self.get("/metrics"))
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
