@@ -1,0 +1,197 @@
+"""Which peers may be relayed to: CIDRs in, coturn's address ranges out.
+
+coturn reads ranges in its own way, and all of these were seen on real servers:
+
+* a range whose lower end is ``::`` has no lower end at all and matches every IPv4 address, too;
+* IPv6 ranges are compared byte by byte before 4.16: a box, not a span;
+* a CIDR or a misspelt range in the configuration is skipped with a warning, and the server starts open;
+* what is allowed wins over what is denied.
+
+So the ranges are computed here: each one differs in one byte and is full after it, which reads the same as
+a box and as a span, and none starts at ``::``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+SPECIAL_PURPOSE: tuple[IPNetwork, ...] = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "0.0.0.0/8",  # this network
+            "10.0.0.0/8",  # private
+            "100.64.0.0/10",  # carrier-grade NAT, some clusters' pods
+            "127.0.0.0/8",  # loopback
+            "169.254.0.0/16",  # link-local, cloud metadata
+            "172.16.0.0/12",  # private
+            "192.0.0.0/24",  # protocol assignments
+            "192.0.2.0/24",  # documentation
+            "192.88.99.0/24",  # 6to4 relays
+            "192.168.0.0/16",  # private
+            "198.18.0.0/15",  # benchmarks
+            "198.51.100.0/24",  # documentation
+            "203.0.113.0/24",  # documentation
+            "224.0.0.0/3",  # multicast, reserved, broadcast
+            "::/96",  # unspecified, loopback, IPv4-compatible
+            "::ffff:0:0/96",  # IPv4-mapped: the way round every IPv4 rule (CVE-2026-27624)
+            "::ffff:0:0:0/96",  # IPv4-translated
+            "64:ff9b::/96",  # NAT64
+            "64:ff9b:1::/48",  # local NAT64
+            "100::/64",  # discard
+            "2001::/23",  # protocol assignments, Teredo
+            "2001:db8::/32",  # documentation
+            "2002::/16",  # 6to4: IPv4 inside
+            "fc00::/7",  # unique local
+            "fe80::/9",  # link-local, site-local
+            "ff00::/8",  # multicast
+        ),
+    )
+)
+"""Denied unless allowed: nobody on the Internet is reached at these."""
+
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+@dataclass(frozen=True)
+class Range:
+    """Addresses from ``first`` to ``last``, both included, as coturn's configuration has them."""
+
+    first: IPAddress
+    last: IPAddress
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True)
+class PeerPolicy:
+    """The most specific entry that covers an address decides about it.
+
+    Of equally specific ones a denied CIDR wins over an allowed one, and both win over the built-in list of
+    special-purpose addresses. What no entry covers is allowed.
+    """
+
+    allowed: tuple[IPNetwork, ...] = ()
+    denied: tuple[IPNetwork, ...] = ()
+
+    def permits(self, address: IPAddress) -> bool:
+        """Whether ``address`` may be a peer. The unspecified address never is."""
+        if address.is_unspecified:
+            return False
+        covering = [
+            (network.prefixlen, rank, verdict)
+            for rank, verdict, networks in (
+                (0, False, SPECIAL_PURPOSE),
+                (1, True, self.allowed),
+                (2, False, self.denied),
+            )
+            for network in networks
+            if address in network
+        ]
+        return max(covering)[2] if covering else True
+
+    @property
+    def permits_loopback(self) -> bool:
+        """Whether any loopback address may be a peer, which coturn guards by an option of its own."""
+        return any(entry.overlaps(loop) for entry in self._exceptions() for loop in LOOPBACK)
+
+    def allowed_ranges(self) -> tuple[Range, ...]:
+        """Ranges that win over the denied ones."""
+        return _ranges(self._exceptions())
+
+    def denied_ranges(self) -> tuple[Range, ...]:
+        """Ranges that are denied where no allowed range covers them."""
+        exceptions = self._exceptions()
+        return _ranges(
+            entry
+            for entry in _collapsed((*SPECIAL_PURPOSE, *self.denied))
+            if not any(_is_within(entry, exception) for exception in exceptions)
+        )
+
+    def _exceptions(self) -> tuple[IPNetwork, ...]:
+        """The allowed CIDRs without what a more specific entry denies, where denying needs an exception."""
+        pieces: list[IPNetwork] = []
+        for allowed in self.allowed:
+            holes = [entry for entry in self.denied if _is_within(entry, allowed)]
+            holes += [e for e in SPECIAL_PURPOSE if _is_within(e, allowed) and e != allowed]
+            pieces += _without(allowed, holes)
+        denies = (*SPECIAL_PURPOSE, *self.denied)
+        return tuple(p for p in _collapsed(pieces) if any(p.overlaps(d) for d in denies))
+
+
+def _is_within(inner: IPNetwork, outer: IPNetwork) -> bool:
+    return (
+        inner.version == outer.version
+        and inner.prefixlen >= outer.prefixlen
+        and inner.network_address in outer
+    )
+
+
+def _without(network: IPNetwork, holes: Iterable[IPNetwork]) -> list[IPNetwork]:
+    """``network`` less ``holes``, which all lie within it."""
+    pieces = [network]
+    for hole in holes:
+        kept: list[IPNetwork] = []
+        for piece in pieces:
+            if _is_within(hole, piece):
+                kept += piece.address_exclude(hole)  # type: ignore[arg-type]  # same version by _is_within
+            elif not _is_within(piece, hole):
+                kept.append(piece)
+        pieces = kept
+    return pieces
+
+
+def _collapsed(networks: Iterable[IPNetwork]) -> list[IPNetwork]:
+    """The same addresses in the fewest networks, IPv4 first."""
+    known = list(networks)
+    v4 = [network for network in known if isinstance(network, ipaddress.IPv4Network)]
+    v6 = [network for network in known if isinstance(network, ipaddress.IPv6Network)]
+    return [*ipaddress.collapse_addresses(v4), *ipaddress.collapse_addresses(v6)]
+
+
+def _ranges(networks: Iterable[IPNetwork]) -> tuple[Range, ...]:
+    return tuple(part for network in networks for part in to_ranges(network))
+
+
+def to_ranges(network: IPNetwork) -> tuple[Range, ...]:
+    """The ranges that mean exactly ``network`` to coturn, less the unspecified address ``::``.
+
+    coturn refuses ``::`` and ``0.0.0.0`` as peers by itself.
+    """
+    if network.version == 4:
+        if network.prefixlen:
+            return (Range(network.network_address, network.broadcast_address),)
+        return _ranges(network.subnets())
+    if not network.network_address.is_unspecified:
+        return (Range(network.network_address, network.broadcast_address),)
+    # Starts at "::": one range for each byte that may be the first to differ from zero.
+    last = network.broadcast_address.packed
+    return tuple(
+        Range(
+            ipaddress.IPv6Address(bytes(index) + b"\1" + bytes(15 - index)),
+            ipaddress.IPv6Address(bytes(index) + last[index:]),
+        )
+        for index in range(16)
+        if last[index]
+    )
+
+
+def probes(policy: PeerPolicy, version: int, own: IPAddress) -> tuple[tuple[IPAddress, bool], ...]:
+    """Addresses at the edges of every range of one IP version, and whether each must be permitted.
+
+    ``own`` is left out: coturn permits its own relay address whatever the configuration says.
+    """
+    edges = {
+        edge
+        for part in (*policy.denied_ranges(), *policy.allowed_ranges())
+        if part.first.version == version
+        for edge in (part.first, part.last)
+        if not edge.is_unspecified and edge != own
+    }
+    return tuple((edge, policy.permits(edge)) for edge in sorted(edges, key=int))
