@@ -14,10 +14,11 @@ from typing import Any
 import kopf
 
 from callcluster_operator.cluster import ClusterError, InvalidObjectError
+from callcluster_operator.kube.gather import owner_of
 from callcluster_operator.kube.paths import plural_of
 from callcluster_operator.objects import CALL_CLUSTER, CHILD_KINDS, GROUP, ROOM, Kind, Ref, ref_of
 from callcluster_operator.planning import names
-from callcluster_operator.reconciler import Reconciler, owner_of
+from callcluster_operator.reconciler import Reconciler
 from callcluster_operator.telemetry import Telemetry
 
 logger = logging.getLogger(__name__)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from callcluster_operator.cluster import Cluster, ConflictError
 from callcluster_operator.kube.execute import execute
-from callcluster_operator.kube.gather import children_of, control_keys, gather, neighbours_of
-from callcluster_operator.objects import CALL_CLUSTER, POD, Object, Ref, ref_of
+from callcluster_operator.kube.gather import children_of, control_keys, gather, neighbours_of, owner_of
+from callcluster_operator.objects import POD, Object, Ref, ref_of
 from callcluster_operator.observed import Observed, Platform
 from callcluster_operator.plan import Apply, Plan
 from callcluster_operator.planning.plan import plan
@@ -94,18 +94,23 @@ class Reconciler:
         return planned
 
     async def tear_down(self, ref: Ref) -> int:
-        """Delete what carries the CallCluster's labels, pods first; returns how many objects were left.
+        """Delete what a CallCluster owns, pods first; returns how many objects were left to go.
 
         A garbage collector does the same by owner references, later and in no order, where there is one.
 
         Raises:
             ClusterError: worth another try after a while.
         """
+        callcluster = await self._cluster.get(ref)
+        if callcluster is None:
+            return 0
         children = await children_of(self._cluster, ref)
-        for child_ref, child in reversed(children.items()):
-            if "deletionTimestamp" not in child["metadata"]:
-                await self._cluster.delete(child_ref, uid=child["metadata"]["uid"])
-        return len(children)
+        owned = _owned(callcluster, children)
+        for child_ref in reversed(owned):
+            meta = children[child_ref]["metadata"]
+            if "deletionTimestamp" not in meta:
+                await self._cluster.delete(child_ref, uid=meta["uid"])
+        return len(owned)
 
     async def _execute(self, planned: Plan, observed: Observed) -> Plan:
         keys = control_keys(observed.children, ref_of(observed.callcluster).name)
@@ -116,9 +121,16 @@ class Reconciler:
         return planned
 
 
-def owner_of(room: Object) -> Ref:
-    """The CallCluster that a room names, whether it exists or not."""
-    return Ref(CALL_CLUSTER, room["metadata"]["namespace"], room["spec"]["clusterRef"]["name"])
+def _owned(callcluster: Object, children: Mapping[Ref, Object]) -> list[Ref]:
+    """Those children that the CallCluster made, and what they made: labels alone prove nothing."""
+    owners = {callcluster["metadata"]["uid"]}
+    owned: list[Ref] = []
+    # A Deployment comes before its pods in the order of the children.
+    for ref, child in children.items():
+        if any(owner["uid"] in owners for owner in child["metadata"].get("ownerReferences", ())):
+            owners.add(child["metadata"]["uid"])
+            owned.append(ref)
+    return owned
 
 
 def _makes_pods(planned: Plan, observed: Observed) -> bool:

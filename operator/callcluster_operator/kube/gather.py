@@ -10,7 +10,17 @@ from callcluster_common import keyset
 from callcluster_common.reports import Report
 
 from callcluster_operator.cluster import Cluster
-from callcluster_operator.objects import CHILD_KINDS, NODE, POD, ROOM, SECRET, Object, Ref, ref_of
+from callcluster_operator.objects import (
+    CALL_CLUSTER,
+    CHILD_KINDS,
+    NODE,
+    POD,
+    ROOM,
+    SECRET,
+    Object,
+    Ref,
+    ref_of,
+)
 from callcluster_operator.observed import Observed, Platform, PortClaim
 from callcluster_operator.planning import names, ports
 from callcluster_operator.workload.reports import ReportReader
@@ -66,7 +76,13 @@ async def children_of(cluster: Cluster, ref: Ref) -> dict[Ref, Object]:
 async def rooms_of(cluster: Cluster, ref: Ref) -> tuple[Object, ...]:
     """The rooms whose ``clusterRef`` names a CallCluster."""
     rooms = await cluster.list(ROOM, namespace=ref.namespace)
-    return tuple(room for room in rooms if room["spec"]["clusterRef"]["name"] == ref.name)
+    return tuple(room for room in rooms if owner_of(room) == ref)
+
+
+def owner_of(room: Object) -> Ref:
+    """The CallCluster that a room names, whether it exists or not; one without a name names none."""
+    owner = (room.get("spec") or {}).get("clusterRef") or {}
+    return Ref(CALL_CLUSTER, room["metadata"]["namespace"], str(owner.get("name", "")))
 
 
 async def neighbours_of(cluster: Cluster, ref: Ref) -> tuple[PortClaim, ...]:
