@@ -15,7 +15,7 @@ from callcluster_probe.e2ee.room_secret import RoomSecret
 
 LIFETIME_S = 86_400
 """Longest life of a bundle; seconds."""
-SKEW_S = 300
+SKEW_S = 3_600
 """A bundle starts this many seconds early, so that a member whose clock is behind accepts it too."""
 
 

@@ -15,7 +15,7 @@ from callcluster_common.messages.types import MAX_KEY_ENTRIES, Bundle, Member, T
 
 from callcluster_probe.e2ee import bundle, envelope
 from callcluster_probe.e2ee.bundle import Identity, Peer
-from callcluster_probe.e2ee.encode import CryptoError, unb64
+from callcluster_probe.e2ee.encode import CryptoError
 from callcluster_probe.e2ee.frames import SOURCES, Source
 from callcluster_probe.e2ee.keyring import Keyring, UnknownKey
 from callcluster_probe.e2ee.room_secret import RoomSecret
@@ -25,6 +25,11 @@ from callcluster_probe.e2ee.sender_keys import SenderKeys
 REQUEST_EVERY_S = 1.0
 ANSWER_EVERY_S = 0.5
 """Below the interval of requests, so that a punctual asker is always answered."""
+FIRST_KEY_S = 2.0
+"""A member that gave no key within this time is asked for one."""
+EARLY_ENVELOPES = 64
+ANY_KEY = 0
+"""Key id of a request from who knows none."""
 
 KeyFrame = KeySend | KeyAck | KeyRequest
 
@@ -47,16 +52,23 @@ class Remote:
     """Another member; ``peer`` is absent while it is not trusted."""
 
     sid: str
-    bundle: Bundle | None
     peer: Peer | None
     keyring: Keyring
+    since: float
     counts: dict[Source, FrameCounts] = field(
         default_factory=lambda: {source: FrameCounts() for source in SOURCES}
     )
-    last_seq: int = 0
-    sent_seq: int = 0
+    has_key: bool = False
     requested: float = float("-inf")
     answered: float = float("-inf")
+
+
+@dataclass(slots=True)
+class _Pin:
+    """What stays true of a session id for all its life, also after it left."""
+
+    bundle: Bundle
+    last_seq: int = 0
 
 
 class CallKeys:
@@ -74,6 +86,9 @@ class CallKeys:
         self._identity = identity
         self._secret = secret
         self._epoch = epoch
+        self._pins: dict[str, _Pin] = {}
+        self._early: list[tuple[str, str]] = []
+        self._seq = 0  # one for all recipients, so that it rises for each of them
         self._outbox: list[KeyFrame] = []
 
     def drain(self) -> list[KeyFrame]:
@@ -125,23 +140,25 @@ class CallKeys:
     def deliver(self, sender: str, body: str, now: float) -> None:
         """An envelope came: keep its key and acknowledge it, or count it as refused."""
         remote = self.remotes.get(sender)
+        if remote is None:
+            # Roster events travel on another lane, and the sender's may still be on its way.
+            self._early.append((sender, body))
+            if len(self._early) > EARLY_ENVELOPES:
+                del self._early[0]
+                self.refused += 1
+            return
+        peer = remote.peer if self.trusted(sender, now) else None
+        pin = self._pins.get(sender)
+        last_seq = pin.last_seq if pin else 0
         try:
-            if remote is None:
-                raise CryptoError("the sender is not in the room")
-            key = envelope.open_(
-                self._identity,
-                self.room,
-                remote.peer if self.trusted(sender, now) else None,
-                self.sid,
-                body,
-                remote.last_seq,
-                self._secret,
-            )
-            remote.last_seq = key.seq
+            key = envelope.open_(self._identity, self.room, peer, self.sid, body, last_seq, self._secret)
+            if pin:
+                pin.last_seq = key.seq
             remote.keyring.install(key.kid, key.base, now)
         except CryptoError:
             self.refused += 1
             return
+        remote.has_key = True
         self._outbox.append(KeyAck(to=ToMember(sender), d=KeyIdData(key.kid)))
 
     def acked(self, sender: str, kid: int) -> None:
@@ -161,10 +178,15 @@ class CallKeys:
         if self.own.due(now):
             self._renew(now)
         self.own.tick(now)
+        for remote in self._keyless(now):
+            if now >= max(remote.since + FIRST_KEY_S, remote.requested + REQUEST_EVERY_S):
+                self._ask(remote, ANY_KEY, now)
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self, now: float) -> float | None:
         """When ``tick`` should come at the latest."""
-        return self.own.next_deadline()
+        asks = [max(r.since + FIRST_KEY_S, r.requested + REQUEST_EVERY_S) for r in self._keyless(now)]
+        own = self.own.next_deadline()
+        return min(asks if own is None else [own, *asks], default=None)
 
     def seal(self, source: Source, frame: bytes) -> bytes | None:
         """The sealed frame, or ``None``: without a key a frame is dropped."""
@@ -181,8 +203,7 @@ class CallKeys:
             plain = remote.keyring.open(source, frame, now)
         except UnknownKey as unknown:
             if self.trusted(sender, now) and now - remote.requested >= REQUEST_EVERY_S:
-                remote.requested = now
-                self._outbox.append(KeyRequest(to=ToMember(sender), d=KeyIdData(unknown.kid)))
+                self._ask(remote, unknown.kid, now)
             return None
         except CryptoError:
             return None
@@ -195,21 +216,34 @@ class CallKeys:
         return bool(remote and remote.peer and self._epoch + now <= remote.peer.exp)
 
     def security_code(self) -> str:
-        """The code over the identity keys of all members, this one included."""
-        others = [unb64(remote.bundle.ik) for remote in self.remotes.values() if remote.bundle]
+        """The code over the identity keys of all whom this member trusts, its own included."""
+        others = [remote.peer.ik for remote in self.remotes.values() if remote.peer]
         return security_code(self.room, [self._identity.ik.public_key().public_bytes_raw(), *others])
 
     def _add(self, member: Member, now: float) -> Remote:
-        """Pin a member's bundle for the life of its session."""
+        """Pin a member's bundle for the life of its session; without a good one it is untrusted."""
+        sid = member.sid
         peer = None
-        if member.bundle:
+        pin = self._pins.get(sid)
+        if member.bundle and (pin is None or pin.bundle == member.bundle):
             try:
-                peer = bundle.verify(member.bundle, self.room, member.sid, self._epoch + now, self._secret)
+                peer = bundle.verify(member.bundle, self.room, sid, self._epoch + now, self._secret)
+                self._pins.setdefault(sid, _Pin(member.bundle))
             except CryptoError:
-                peer = None  # shown as untrusted, by having no peer
-        remote = Remote(member.sid, member.bundle, peer, Keyring(member.sid))
-        self.remotes[member.sid] = remote
+                peer = None
+        remote = self.remotes[sid] = Remote(sid, peer, Keyring(sid), now)
+        early = [body for sender, body in self._early if sender == sid]
+        self._early = [(sender, body) for sender, body in self._early if sender != sid]
+        for body in early:
+            self.deliver(sid, body, now)
         return remote
+
+    def _keyless(self, now: float) -> list[Remote]:
+        return [r for r in self.remotes.values() if not r.has_key and self.trusted(r.sid, now)]
+
+    def _ask(self, remote: Remote, kid: int, now: float) -> None:
+        remote.requested = now
+        self._outbox.append(KeyRequest(to=ToMember(remote.sid), d=KeyIdData(kid)))
 
     def _renew(self, now: float) -> None:
         remotes = [remote for remote in self.remotes.values() if self.trusted(remote.sid, now)]
@@ -224,8 +258,8 @@ class CallKeys:
         entries = []
         for remote in remotes:
             assert remote.peer is not None
-            remote.sent_seq += 1
-            key = envelope.MediaKey(kid, base, remote.sent_seq)
+            self._seq += 1
+            key = envelope.MediaKey(kid, base, self._seq)
             ts = int((self._epoch + now) * 1000)
             try:
                 body = envelope.seal(

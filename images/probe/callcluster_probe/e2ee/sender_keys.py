@@ -79,8 +79,9 @@ class SenderKeys:
         return True
 
     def acked(self, sid: str, kid: int) -> None:
-        """``sid`` has the key ``kid``."""
-        if self._newest and kid == self._newest.frame_key.kid:
+        """``sid`` has the key ``kid``; from an earlier step of the generation it gets on by itself."""
+        newest = self._newest
+        if newest and kid >> 8 == newest.generation and kid <= newest.frame_key.kid:
             self._unacked.discard(sid)
             self._activate_if_acked()
 

@@ -1,0 +1,1 @@
+"""Client side of ``sig.v1``: a session that outlives its sockets, and the shell that holds the sockets."""

@@ -1,0 +1,321 @@
+"""One peer connection to one member, carrying encoded frames that are sealed already.
+
+The one file that touches what aiortc and aioice keep to themselves: aiortc decodes what it receives, and has
+no public way to hand out the encoded frame. ``tests/integration/probe/test_webrtc.py`` notices changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+from aioice import stun, turn
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamTrack
+from aiortc.rtcconfiguration import RTCBundlePolicy, RTCIceTransportPolicy
+from aiortc.rtcicetransport import connection_kwargs
+from aiortc.sdp import candidate_from_sdp
+from av import Packet
+from callcluster_common.messages.types import IceCandidate, IceServer
+
+from callcluster_probe.assembly import FrameAssembler, Part
+from callcluster_probe.e2ee.frames import SOURCES, Source
+
+CLOCK_RATES: dict[Source, int] = {"mic": 48_000, "cam": 90_000, "screen": 90_000}
+"""RTP time stamps a second."""
+CODECS = {"audio": ("audio/opus",), "video": ("video/VP8", "video/rtx")}
+QUEUE_FRAMES = 64
+TURN_ANSWER_S = 3.0
+
+TurnTransport = Literal["udp", "tcp", "tls"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The nominated pair: candidate types of both ends, and the transport from here to the first hop."""
+
+    local: str
+    remote: str
+    protocol: str
+
+    @property
+    def relayed(self) -> bool:
+        """Whether a TURN server carries the media."""
+        return "relay" in (self.local, self.remote)
+
+
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """Received and lost RTP packets of all tracks."""
+
+    received: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IceSettings:
+    """How to find a route."""
+
+    servers: tuple[IceServer, ...] = ()
+    relay_only: bool = False
+    turn_transport: TurnTransport | None = None
+    """Use TURN over this transport only; ``None``: the first that the servers offer."""
+
+    def usable(self) -> list[RTCIceServer]:
+        """What aioice can use: it takes one TURN address, so the choice is made here."""
+        chosen: list[RTCIceServer] = []
+        for server in self.servers:
+            urls = [url for url in server.urls if self._wanted(url)]
+            if urls:
+                chosen.append(RTCIceServer(urls, server.username or None, server.credential or None))
+        return chosen
+
+    def turn_url(self) -> str | None:
+        """The address of the TURN server that will be used."""
+        urls = (url for server in self.usable() for url in server.urls if url.startswith("turn"))
+        return next(urls, None)
+
+    def _wanted(self, url: str) -> bool:
+        if not url.startswith("turn") or self.turn_transport is None:
+            return True
+        if url.startswith("turns:"):
+            return self.turn_transport == "tls"
+        return self.turn_transport == ("tcp" if url.endswith("transport=tcp") else "udp")
+
+
+class PeerLink:
+    """A connection with three media sections, in the order of ``SOURCES``.
+
+    Args:
+        ice: servers and policy.
+        sends: the sources that this side will send; it receives all.
+        on_frame: called with the source and the sealed frame, in the event loop.
+        on_key_frame: the other side asks for a key frame.
+        on_state: called with ``connected``, ``failed`` or ``closed``.
+    """
+
+    def __init__(
+        self,
+        ice: IceSettings,
+        sends: Collection[Source],
+        on_frame: Callable[[Source, bytes], None],
+        on_key_frame: Callable[[], None],
+        on_state: Callable[[str], None],
+    ) -> None:
+        policy = RTCIceTransportPolicy.RELAY if ice.relay_only else RTCIceTransportPolicy.ALL
+        self._connection = RTCPeerConnection(
+            RTCConfiguration(ice.usable(), policy, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        )
+        self._ice = ice
+        self._on_state = on_state
+        self._tracks: dict[Source, _SealedTrack] = {}
+        self._remote_sdp = ""
+        for source in SOURCES:
+            kind = "audio" if source == "mic" else "video"
+            if source in sends:
+                track = self._tracks[source] = _SealedTrack(kind, CLOCK_RATES[source])
+                transceiver = self._connection.addTransceiver(track, "sendrecv")
+                vars(transceiver.sender)["_send_keyframe"] = on_key_frame
+            else:
+                transceiver = self._connection.addTransceiver(kind, "recvonly")
+            known = RTCRtpReceiver.getCapabilities(kind)
+            assert known is not None
+            transceiver.setCodecPreferences([c for c in known.codecs if c.mimeType in CODECS[kind]])
+            _tap(transceiver.receiver, source, on_frame)
+        self._connection.on("connectionstatechange", self._state_changed)
+
+    @property
+    def state(self) -> str:
+        """``new``, ``connecting``, ``connected``, ``failed`` or ``closed``."""
+        return self._connection.connectionState
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether this side has an offer standing."""
+        return self._connection.signalingState == "have-local-offer"
+
+    async def offer(self) -> str:
+        """An offer with all candidates in it."""
+        await self._connection.setLocalDescription(await self._connection.createOffer())
+        return self._connection.localDescription.sdp
+
+    async def answer(self, offer: str) -> str:
+        """Answer an offer, all candidates included.
+
+        Raises:
+            ValueError: the offer is not usable.
+        """
+        await self._set_remote(offer, "offer")
+        await self._connection.setLocalDescription(await self._connection.createAnswer())
+        return self._connection.localDescription.sdp
+
+    async def accept(self, answer: str) -> None:
+        """Take the answer to this side's offer.
+
+        Raises:
+            ValueError: the answer is not usable.
+        """
+        await self._set_remote(answer, "answer")
+
+    def same_transport(self, offer: str) -> bool:
+        """Whether ``offer`` goes on with the present transport; aiortc can't restart ICE."""
+        return bool(self._remote_sdp) and _transport_of(offer) == _transport_of(self._remote_sdp)
+
+    async def add_candidates(self, candidates: list[IceCandidate], end: bool) -> None:
+        """Add trickled candidates; what is no candidate is ignored, as browsers do."""
+        for candidate in candidates:
+            if not candidate.candidate:
+                end = True
+                continue
+            try:
+                parsed = candidate_from_sdp(candidate.candidate.removeprefix("candidate:"))
+            except (ValueError, IndexError, AssertionError):
+                continue
+            parsed.sdpMid, parsed.sdpMLineIndex = candidate.sdp_mid, candidate.sdp_m_line_index
+            await self._connection.addIceCandidate(parsed)
+        if end:
+            await self._connection.addIceCandidate(None)
+
+    def send(self, source: Source, frame: bytes, timestamp: int) -> None:
+        """Send a sealed frame; ``timestamp`` in units of ``CLOCK_RATES``. Dropped while not connected."""
+        if self.state == "connected" and source in self._tracks:
+            self._tracks[source].put(frame, timestamp)
+
+    def has_relay_candidate(self) -> bool:
+        """Whether a TURN server gave this side an address; known once ``offer`` or ``answer`` returned."""
+        transport = self._connection.getTransceivers()[0].receiver.transport.transport
+        return any(c.type == "relay" for c in transport.iceGatherer.getLocalCandidates())
+
+    def route(self) -> Route | None:
+        """The nominated pair, once there is one."""
+        transport = self._connection.getTransceivers()[0].receiver.transport.transport
+        pair = transport._connection._nominated.get(1)
+        if pair is None:
+            return None
+        protocol = pair.local_candidate.transport.lower()
+        if pair.local_candidate.type == "relay":
+            connection = transport._connection
+            protocol = "tls" if connection.turn_ssl else connection.turn_transport
+        return Route(pair.local_candidate.type, pair.remote_candidate.type, protocol)
+
+    async def packets(self) -> Packets:
+        """What arrived so far."""
+        stats = [s for s in (await self._connection.getStats()).values() if s.type == "inbound-rtp"]
+        lost = sum(max(0, s.packetsLost) for s in stats)
+        return Packets(sum(s.packetsReceived for s in stats), lost)
+
+    async def close(self) -> None:
+        """End the connection and free its ports."""
+        for track in self._tracks.values():
+            track.stop()
+        await self._connection.close()
+
+    async def _set_remote(self, sdp: str, kind: str) -> None:
+        try:
+            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
+        except ValueError:
+            raise
+        except Exception as error:  # aiortc's parser raises what it likes for what it can't read
+            raise ValueError(f"the {kind} is not usable: {error}") from error
+        self._remote_sdp = sdp
+
+    def _state_changed(self) -> None:
+        if self.state in ("connected", "failed", "closed"):
+            self._on_state(self.state)
+
+
+async def turn_trouble(ice: IceSettings) -> str:
+    """Why the TURN server gave no address, in words: asks it once more, directly."""
+    url = ice.turn_url()
+    if url is None:
+        return "the server offers no TURN server"
+    wanted = connection_kwargs([server for server in ice.usable() if url in server.urls])
+    try:
+        transport, _ = await asyncio.wait_for(
+            turn.create_turn_endpoint(
+                asyncio.DatagramProtocol,
+                server_addr=wanted["turn_server"],
+                username=wanted["turn_username"],
+                password=wanted["turn_password"],
+                ssl=wanted["turn_ssl"],
+                transport=wanted["turn_transport"],
+            ),
+            TURN_ANSWER_S,
+        )
+    except stun.TransactionFailed as refused:
+        code, reason = refused.response.attributes.get("ERROR-CODE", (0, "no reason"))
+        return f"TURN at {url} refused: {code} {reason}"
+    except (TimeoutError, stun.TransactionError):
+        return f"TURN at {url} did not answer"
+    except OSError as error:
+        return f"TURN at {url} can't be reached: {error.strerror or error}"
+    transport.close()
+    return f"TURN at {url} answered too late"
+
+
+class _SealedTrack(MediaStreamTrack):
+    """Hands sealed frames to aiortc's sender, which packs encoded packets as they are."""
+
+    def __init__(self, kind: str, clock_rate: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self._time_base = Fraction(1, clock_rate)
+        self._frames: asyncio.Queue[Packet[Any]] = asyncio.Queue(QUEUE_FRAMES)
+
+    def put(self, frame: bytes, timestamp: int) -> None:
+        """Queue a frame; when the sender can't keep up the oldest one goes."""
+        packet = Packet(frame)
+        packet.pts = timestamp
+        packet.time_base = self._time_base
+        if self._frames.full():
+            self._frames.get_nowait()
+        self._frames.put_nowait(packet)
+
+    async def recv(self) -> Packet[Any]:
+        """The next frame."""
+        return await self._frames.get()
+
+
+class _Tap:
+    """Sits where aiortc has its jitter buffer and the queue to its decoder: nothing gets decoded."""
+
+    def __init__(self, source: Source, on_frame: Callable[[Source, bytes], None]) -> None:
+        self._source = source
+        self._on_frame = on_frame
+        self._assembler = FrameAssembler()
+
+    def add(self, packet: Any) -> tuple[bool, None]:
+        """As the jitter buffer: takes a packet, says whether a key frame is needed."""
+        if self._source == "mic":  # an Opus packet is a whole frame
+            if packet._data:
+                self._on_frame(self._source, packet._data)
+            return False, None
+        start = bool(packet.payload) and packet.payload[0] & 0x17 == 0x10  # RFC 7741, 4.2: S set, PID 0
+        part = Part(start, bool(packet.marker), packet._data)
+        lost, frames = self._assembler.add(packet.sequence_number, part)
+        for frame in frames:
+            self._on_frame(self._source, frame)
+        return lost, None
+
+    def get(self) -> None:
+        """As the queue: tells the decoder's thread to end at once."""
+
+    def put(self, item: None) -> None:
+        """As the queue: only ever gets the sign to end."""
+
+
+def _tap(receiver: RTCRtpReceiver, source: Source, on_frame: Callable[[Source, bytes], None]) -> None:
+    tap = _Tap(source, on_frame)
+    for name in ("_RTCRtpReceiver__jitter_buffer", "_RTCRtpReceiver__decoder_queue"):
+        getattr(receiver, name)  # fail loudly where a release of aiortc renamed it
+        setattr(receiver, name, tap)
+
+
+def _transport_of(sdp: str) -> frozenset[str]:
+    """What names a transport: ICE user fragment and certificate."""
+    return frozenset(
+        line for line in sdp.splitlines() if line.startswith(("a=ice-ufrag:", "a=fingerprint:"))
+    )
