@@ -68,6 +68,12 @@ export class Call extends EventTarget {
   #roomSecret = null
   /** @type {FrameCrypto | null} */
   #frames = null
+  /** @type {import('./identity.js').Identity | null} */
+  #identity = null
+  /** @type {import('./keys.js').CallMemory} */
+  #memory = { generations: new Set(), confirmed: new Set() }
+  /** @type {string | null} */
+  #selfSid = null
   /** @type {KeyExchange | null} */
   #keys = null
   /** @type {Signal | null} */
@@ -90,7 +96,7 @@ export class Call extends EventTarget {
 
   /** This member's session id while it is in the call. */
   get selfSid() {
-    return this.#roster.selfSid
+    return this.#selfSid
   }
 
   /** @returns {CallState | 'new'} */
@@ -142,7 +148,7 @@ export class Call extends EventTarget {
    */
   async setState(state) {
     this.#mediaState = { ...this.#mediaState, ...state }
-    if (this.#roster.selfSid && this.#roster.setState(this.#roster.selfSid, this.#mediaState)) this.#emitMembers()
+    this.#emitMembers()
     if (this.#state === 'joined' || this.#state === 'reconnecting') {
       await this.#signal?.request('state', { d: this.#mediaState })
     }
@@ -219,20 +225,12 @@ export class Call extends EventTarget {
   async #enter() {
     const { room, secret, url, token } = this.#options
     if (secret) this.#roomSecret = await RoomSecret.derive(room, secret)
-    const identity = await loadIdentity()
-    if (!identity.kept) this.#warn('identity_not_kept', 'This browser keeps no data: the security code changes with every visit.')
+    this.#identity = await loadIdentity()
+    if (!this.#identity.kept) this.#warn('identity_not_kept', 'This browser keeps no data: its security code changes with every visit.')
     this.#frames = await FrameCrypto.start({
       onReport: (report) => this.#reported(report),
       onMissing: (sid, kid) => this.#keys?.missing(sid, kid),
       onBroken: () => this.#end('encryption_failed'),
-    })
-    this.#keys = new KeyExchange({
-      room,
-      roomSecret: this.#roomSecret,
-      identity,
-      frames: this.#frames,
-      send: (type, body) => void this.#signal?.request(type, body).catch(() => undefined), // repaired by key.request
-      onChange: () => this.#trustChanged(),
     })
     this.#signal = new Signal({
       url,
@@ -254,19 +252,31 @@ export class Call extends EventTarget {
    *
    * @param {{sid: string, exp?: number}} session
    */
-  async #opened(session) {
-    if (!this.#keys || !this.#signal) return
-    for (const sid of this.#roster.clear()) this.#removed(sid, 'left')
-    const bundle = await this.#keys.begin(session.sid)
-    const meta = this.#roomSecret ? await this.#roomSecret.sealName(session.sid, this.#options.name) : ''
-    const { d } = await this.#signal.request('join', { d: { room: this.#options.room, bundle, meta } })
+  async #opened({ sid, exp }) {
+    const [signal, frames, identity] = [this.#signal, this.#frames, this.#identity]
+    if (!signal || !frames || !identity || this.#state === 'ended') return
+    const { room, name } = this.#options
+    for (const gone of this.#roster.clear()) this.#removed(gone, 'left')
+    this.#keys?.drop()
+    this.#keys = await KeyExchange.begin({
+      room,
+      sid,
+      roomSecret: this.#roomSecret,
+      identity,
+      frames,
+      memory: this.#memory,
+      send: (type, content) => this.#sendKeys(signal, type, content),
+      onChange: (code) => this.#trustChanged(code),
+      onBroken: () => this.#end('encryption_failed'),
+    })
+    const meta = this.#roomSecret ? await this.#roomSecret.sealName(sid, name) : ''
+    const { d } = await signal.request('join', { d: { room, bundle: this.#keys.bundle, meta } })
+    this.#selfSid = sid
     this.#iceServers = d.ice_servers ?? []
-    this.#roster.selfSid = session.sid
-    this.#tokenExpires(session.exp)
+    this.#watchToken(exp)
     this.#setState('joined')
-    this.#signal.position(d.epoch, d.off)
     this.#reconcile(d.snapshot.members, true)
-    if (Object.values(this.#mediaState).some(Boolean)) await this.setState({})
+    if (Object.values(this.#mediaState).some(Boolean)) await signal.request('state', { d: this.#mediaState })
   }
 
   /** @param {{snapshot?: {members: WireMember[]}, ice_servers?: RTCIceServer[]}} data */
@@ -274,6 +284,16 @@ export class Call extends EventTarget {
     if (data.ice_servers?.length) this.#turn(data.ice_servers)
     this.#setState('joined')
     if (data.snapshot) this.#reconcile(data.snapshot.members, false)
+  }
+
+  /**
+   * @param {Signal} signal
+   * @param {'key.send' | 'key.ack' | 'key.request'} type
+   * @param {{to?: {sid: string}, d: object}} content
+   */
+  #sendKeys(signal, type, content) {
+    if (type !== 'key.send') return signal.mention(type, content)
+    signal.request(type, content).catch(() => undefined) // who lacks a key asks for it
   }
 
   /** @param {ServerFrame} frame */
@@ -309,8 +329,8 @@ export class Call extends EventTarget {
     switch (event.kind) {
       case 'joined':
         if (event.member.sid === this.selfSid) return
-        if (this.#roster.has(event.member.sid)) this.#removed(event.member.sid, 'left')
-        this.#added(event.member, false)
+        if (this.#roster.remove(event.member.sid)) this.#removed(event.member.sid, 'left')
+        this.#added([event.member], false)
         break
       case 'left':
         if (event.sid === this.selfSid) return
@@ -318,11 +338,11 @@ export class Call extends EventTarget {
         this.#removed(event.sid, event.reason)
         break
       case 'updated':
-        this.#roster.setState(event.sid, event.state)
+        this.#roster.update(event.sid, { state: event.state })
         break
       case 'reconnecting':
       case 'resumed':
-        this.#roster.setReconnecting(event.sid, event.kind === 'reconnecting')
+        this.#roster.update(event.sid, { reconnecting: event.kind === 'reconnecting' })
         break
       case 'ended':
         return this.#end('ended')
@@ -339,37 +359,43 @@ export class Call extends EventTarget {
    * @param {boolean} justJoined  Whether this member is the later one, who offers.
    */
   #reconcile(members, justJoined) {
-    const { joined, left } = this.#roster.replace(members)
-    for (const sid of left) this.#removed(sid, 'timeout')
-    for (const member of joined) this.#added(member, justJoined)
+    const { joined, left } = this.#roster.compare(members.filter(({ sid }) => sid !== this.#selfSid))
+    for (const sid of left) {
+      this.#roster.remove(sid)
+      this.#removed(sid, 'timeout')
+    }
+    this.#added(joined, justJoined)
     this.#emitMembers()
   }
 
   /**
-   * @param {WireMember} member
-   * @param {boolean} weOffer
+   * @param {WireMember[]} members
+   * @param {boolean} justJoined
    */
-  #added(member, weOffer) {
-    this.#roster.add(member)
-    void this.#keys?.joined(member)
-    void this.#openName(member)
-    if (!this.#frames || !this.#signal || !this.selfSid) return
-    const { sid } = member
-    const signal = this.#signal
-    const peer = new Peer({
-      selfSid: this.selfSid,
-      sid,
-      offers: weOffer,
-      frames: this.#frames,
-      tracks: this.#tracks,
-      iceServers: this.#iceServers,
-      iceTransportPolicy: this.#options.iceTransportPolicy,
-      send: (type, d) => signal.request(type, { to: { sid }, d }),
-      onTrack: (source, track) => this.#emit('track', { sid, source, track }),
-      onWarning: (code, message) => this.#warn(code, message),
-    })
-    this.#peers.set(sid, peer)
-    peer.start()
+  #added(members, justJoined) {
+    const [frames, signal, selfSid] = [this.#frames, this.#signal, this.#selfSid]
+    if (!frames || !signal || !selfSid) return
+    if (justJoined) void this.#keys?.found(members)
+    else if (members.length) void this.#keys?.joined(members)
+    for (const member of members) {
+      const { sid } = member
+      this.#roster.add(member)
+      void this.#openName(member)
+      const peer = new Peer({
+        selfSid,
+        sid,
+        offers: justJoined,
+        frames,
+        tracks: this.#tracks,
+        iceServers: this.#iceServers,
+        iceTransportPolicy: this.#options.iceTransportPolicy,
+        send: (type, d) => signal.request(type, { to: { sid }, d }),
+        onTrack: (source, track) => this.#emit('track', { sid, source, track }),
+        onWarning: (code, message) => this.#warn(code, message),
+      })
+      this.#peers.set(sid, peer)
+      peer.start()
+    }
   }
 
   /**
@@ -380,14 +406,15 @@ export class Call extends EventTarget {
     void this.#keys?.left(sid, reason)
     this.#peers.get(sid)?.close()
     this.#peers.delete(sid)
-    this.#badge.forget(sid)
   }
 
   /** @param {WireMember} member */
   async #openName({ sid, meta }) {
     if (!this.#roomSecret || !meta) return
     const name = await this.#roomSecret.openName(sid, meta)
-    if (name && this.#roster.setName(sid, name)) this.#emitMembers()
+    if (!name) return
+    this.#roster.update(sid, { name })
+    this.#emitMembers()
   }
 
   /**
@@ -412,12 +439,13 @@ export class Call extends EventTarget {
 
   /** @param {import('./frame_crypto.js').Report} report */
   #reported(report) {
-    this.#keys?.framesSealed(report.kid, report.sealedWithKey)
-    this.#emit('encryption', this.#badge.update(report, { tracks: this.#tracks, members: this.#roster.others() }))
+    this.#keys?.framesSealed(report.kid, report.framesOfGeneration)
+    const sends = Object.values(this.#tracks).some(Boolean)
+    this.#emit('encryption', this.#badge.update(report, { sends, receives: this.#roster.anyoneSends }))
   }
 
-  async #trustChanged() {
-    const code = (await this.#keys?.securityCode()) ?? null
+  /** @param {string | null} code */
+  #trustChanged(code) {
     this.#emitMembers()
     if (code === this.#code) return
     this.#code = code
@@ -425,16 +453,25 @@ export class Call extends EventTarget {
   }
 
   #emitMembers() {
-    const { name } = this.#options
-    const members = this.#roster.view(name, (sid) => ({
+    if (!this.#selfSid) return
+    const self = {
+      sid: this.#selfSid,
+      name: this.#options.name,
+      isSelf: true,
+      trusted: true,
+      verified: true,
+      state: { ...this.#mediaState },
+      reconnecting: this.#state === 'reconnecting',
+    }
+    const others = this.#roster.view((sid) => ({
       trusted: this.#keys?.trusts(sid) ?? false,
       verified: this.#keys?.verified(sid) ?? false,
     }))
-    this.#emit('members', { members })
+    this.#emit('members', { members: [self, ...others] })
   }
 
   /** @param {number | undefined} exp  Unix seconds. */
-  #tokenExpires(exp) {
+  #watchToken(exp) {
     clearTimeout(this.#tokenTimer)
     if (!exp) return
     const wait = Math.min(exp * 1000 - Date.now() - TOKEN_WARNING_MS, 2 ** 31 - 1)

@@ -1,0 +1,89 @@
+/**
+ * The page's side of the worker that seals and opens frames.
+ *
+ * @typedef {import('./secret.js').Secret} Secret
+ * @typedef {import('./types.js').Source} Source
+ *
+ * @typedef {object} Report  Counts of frames since the call began.
+ * @property {number} sealed
+ * @property {number} opened
+ * @property {number} failed
+ * @property {Record<string, {opened: number, failed: number}>} members  Those present.
+ * @property {number} kid  The key in use, -1 before the first.
+ * @property {number} framesOfGeneration  Sealed with the generation in use.
+ */
+
+const START_MS = 10_000
+
+export class FrameCrypto {
+  #worker
+
+  /** @param {Worker} worker */
+  constructor(worker) {
+    this.#worker = worker
+  }
+
+  /**
+   * Starts the worker and waits until it takes transforms: one that is attached earlier could be missed.
+   *
+   * @param {object} handlers
+   * @param {(report: Report) => void} handlers.onReport  Once a second.
+   * @param {(sid: string, kid: number) => void} handlers.onMissing  A frame came whose key is not there.
+   * @param {() => void} handlers.onBroken  The worker can't go on; nothing is sent or shown any more.
+   */
+  static async start({ onReport, onMissing, onBroken }) {
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'callcluster-frames' })
+    await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('The encryption worker did not start.')), START_MS)
+      worker.onerror = () => reject(new Error('The encryption worker could not be loaded.'))
+      worker.onmessage = () => {
+        clearTimeout(timer)
+        resolve(undefined)
+      }
+    })
+    worker.onerror = onBroken
+    worker.onmessage = ({ data }) => {
+      if (data.op === 'report') onReport(data.report)
+      else if (data.op === 'missing') onMissing(data.sid, data.kid)
+      else if (data.op === 'broken') onBroken()
+    }
+    return new FrameCrypto(worker)
+  }
+
+  /**
+   * Puts a transform on a transceiver's both ends. Call it in the same task that made or first saw the transceiver.
+   *
+   * @param {RTCRtpTransceiver} transceiver
+   * @param {{source: Source, selfSid: string, sid: string}} place  `sid` is the other member's.
+   */
+  attach({ sender, receiver }, { source, selfSid, sid }) {
+    sender.transform = new RTCRtpScriptTransform(this.#worker, { role: 'send', sid: selfSid, source })
+    receiver.transform = new RTCRtpScriptTransform(this.#worker, { role: 'receive', sid, source })
+  }
+
+  /**
+   * @param {number} kid
+   * @param {Secret} baseKey
+   */
+  use(kid, baseKey) {
+    this.#worker.postMessage({ op: 'use', kid, baseKey: baseKey.reveal() })
+  }
+
+  /**
+   * @param {string} sid
+   * @param {number} kid
+   * @param {Secret} baseKey
+   */
+  learn(sid, kid, baseKey) {
+    this.#worker.postMessage({ op: 'learn', sid, kid, baseKey: baseKey.reveal() })
+  }
+
+  /** @param {string} sid */
+  forget(sid) {
+    this.#worker.postMessage({ op: 'forget', sid })
+  }
+
+  stop() {
+    this.#worker.terminate()
+  }
+}

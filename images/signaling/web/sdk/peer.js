@@ -1,0 +1,290 @@
+import { AUDIO_CODECS, VIDEO_CODECS } from './codecs.js'
+import { ConnectionStats } from './stats.js'
+
+/**
+ * @typedef {import('./frame_crypto.js').FrameCrypto} FrameCrypto
+ * @typedef {import('./types.js').Source} Source
+ *
+ * @typedef {object} PeerOptions
+ * @property {string} selfSid
+ * @property {string} sid  The other member's.
+ * @property {boolean} offers  Whether this member joined later: it makes the first offer.
+ * @property {FrameCrypto} frames
+ * @property {Readonly<Record<Source, MediaStreamTrack | null>>} tracks  What to send; read when the connection starts.
+ * @property {RTCIceServer[]} iceServers
+ * @property {'all' | 'relay'} iceTransportPolicy
+ * @property {(type: 'offer' | 'answer' | 'ice' | 'restart', d: object) => Promise<unknown>} send
+ * @property {(source: Source, track: MediaStreamTrack | null) => void} onTrack
+ * @property {(code: string, message: string) => void} onWarning
+ */
+
+/** In the order of the m-lines. @type {[Source, 'audio' | 'video'][]} */
+const LANES = [
+  ['mic', 'audio'],
+  ['cam', 'video'],
+  ['screen', 'video'],
+]
+const CANDIDATE_BATCH_MS = 20
+const DISCONNECTED_MS = 3_000
+const NO_OFFER_MS = 5_000
+
+/**
+ * The media connection to one other member: three lanes each way, made once, and never renegotiated but for ICE.
+ *
+ * Perfect negotiation (W3C WebRTC, section 10.7): the member that joined later is the polite one.
+ */
+export class Peer {
+  #o
+  #pc
+  #polite
+  #makingOffer = false
+  #ignoresOffer = false
+  #closed = false
+  /** @type {Map<Source, RTCRtpTransceiver>} */
+  #lanes = new Map()
+  /** @type {RTCIceCandidateInit[]} that came before the description which they belong to */
+  #early = []
+  /** @type {RTCIceCandidateInit[]} found and not yet sent */
+  #found = []
+  #foundTimer = 0
+  #disconnectedTimer = 0
+  #noOfferTimer = 0
+  #queue = Promise.resolve()
+  #stats = new ConnectionStats()
+
+  /** @param {PeerOptions} options */
+  constructor(options) {
+    this.#o = options
+    this.#polite = options.offers
+    this.#pc = new RTCPeerConnection(this.#configuration(options.iceServers))
+    this.#pc.onnegotiationneeded = () => this.#do(() => this.#offer())
+    this.#pc.onicecandidate = ({ candidate }) => this.#discovered(candidate)
+    this.#pc.onconnectionstatechange = () => this.#connectionChanged()
+  }
+
+  start() {
+    if (this.#o.offers) this.#addLanes()
+    else this.#expectOffer()
+  }
+
+  /**
+   * @param {'offer' | 'answer' | 'ice' | 'restart'} type
+   * @param {any} d
+   */
+  receive(type, d) {
+    this.#do(async () => {
+      if (type === 'restart') this.#restart()
+      else if (type === 'ice') await this.#addCandidates(d.candidates ?? [])
+      else await this.#describe({ type, sdp: d.sdp })
+    })
+  }
+
+  /**
+   * @param {Source} source
+   * @param {MediaStreamTrack | null} track
+   */
+  async setTrack(source, track) {
+    await this.#lanes.get(source)?.sender.replaceTrack(track)
+  }
+
+  /**
+   * Takes fresh TURN credentials, and moves to them where a relay is in use.
+   *
+   * @param {RTCIceServer[]} servers
+   */
+  async setIceServers(servers) {
+    if (this.#closed) return
+    this.#pc.setConfiguration(this.#configuration(servers))
+    const { route } = await this.stats()
+    if (route === 'relay') this.restartIce()
+  }
+
+  /** Looks for a working path anew; media goes on over the old one as long as that works. */
+  restartIce() {
+    if (!this.#closed && this.#pc.remoteDescription) this.#pc.restartIce()
+  }
+
+  async stats() {
+    return this.#stats.read(await this.#pc.getStats())
+  }
+
+  close() {
+    if (this.#closed) return
+    this.#closed = true
+    for (const timer of [this.#foundTimer, this.#disconnectedTimer, this.#noOfferTimer]) clearTimeout(timer)
+    this.#pc.close()
+    for (const source of this.#lanes.keys()) this.#o.onTrack(source, null)
+  }
+
+  /**
+   * @param {RTCIceServer[]} iceServers
+   * @returns {RTCConfiguration}
+   */
+  #configuration(iceServers) {
+    /** @type {RTCConfiguration & {encodedInsertableStreams: true}} */
+    const configuration = {
+      iceServers,
+      iceTransportPolicy: this.#o.iceTransportPolicy,
+      bundlePolicy: 'max-bundle',
+      encodedInsertableStreams: true, // Chromium: a sender without a transform then sends nothing, instead of plaintext
+    }
+    return configuration
+  }
+
+  /** The later member's side: makes the lanes, which makes an offer. */
+  #addLanes() {
+    for (const [source, kind] of LANES) {
+      this.#adopt(source, this.#pc.addTransceiver(this.#o.tracks[source] ?? kind, { direction: 'sendrecv' }))
+    }
+  }
+
+  /**
+   * The other side: takes the lanes from the first offer.
+   *
+   * @returns {Promise<void>}
+   * @throws {TypeError} for other lanes than ours
+   */
+  async #takeLanes() {
+    const transceivers = this.#pc.getTransceivers()
+    if (transceivers.length !== LANES.length || LANES.some(([, kind], at) => transceivers[at].receiver.track.kind !== kind)) {
+      throw new TypeError('an offer has one audio and two video lanes')
+    }
+    if (this.#lanes.size) return
+    clearTimeout(this.#noOfferTimer)
+    LANES.forEach(([source], at) => {
+      transceivers[at].direction = 'sendrecv'
+      this.#adopt(source, transceivers[at])
+    })
+    await Promise.all(LANES.map(([source]) => this.setTrack(source, this.#o.tracks[source])))
+  }
+
+  /**
+   * @param {Source} source
+   * @param {RTCRtpTransceiver} transceiver
+   */
+  #adopt(source, transceiver) {
+    const { selfSid, sid, frames, onTrack } = this.#o
+    frames.attach(transceiver, { source, selfSid, sid })
+    const kind = source === 'mic' ? 'audio' : 'video'
+    transceiver.setCodecPreferences(allowedCodecs(kind))
+    this.#lanes.set(source, transceiver)
+    onTrack(source, transceiver.receiver.track)
+  }
+
+  async #offer() {
+    if (this.#pc.signalingState !== 'stable' || !this.#lanes.size) return
+    this.#makingOffer = true
+    try {
+      await this.#pc.setLocalDescription()
+    } finally {
+      this.#makingOffer = false
+    }
+    this.#sendDescription()
+  }
+
+  /** @param {{type: 'offer' | 'answer', sdp: string}} description */
+  async #describe(description) {
+    const pc = this.#pc
+    const collision = description.type === 'offer' && (this.#makingOffer || pc.signalingState !== 'stable')
+    this.#ignoresOffer = collision && !this.#polite
+    if (this.#ignoresOffer || (description.type === 'answer' && pc.signalingState !== 'have-local-offer')) return
+    await pc.setRemoteDescription(description)
+    if (description.type === 'offer') {
+      await this.#takeLanes()
+      await pc.setLocalDescription()
+      this.#sendDescription()
+    }
+    await this.#addCandidates(this.#early.splice(0))
+  }
+
+  #sendDescription() {
+    const description = this.#pc.localDescription
+    if (!description || this.#closed) return
+    const { type, sdp } = description
+    void this.#send(/** @type {'offer' | 'answer'} */ (type), { sdp })
+  }
+
+  /** @param {RTCIceCandidateInit[]} candidates */
+  async #addCandidates(candidates) {
+    if (!this.#pc.remoteDescription) {
+      this.#early.push(...candidates)
+      return
+    }
+    for (const candidate of candidates) {
+      try {
+        await this.#pc.addIceCandidate(candidate)
+      } catch {
+        // Of a description that was ignored or replaced meanwhile: its successor brings its own.
+      }
+    }
+  }
+
+  /** @param {RTCIceCandidate | null} candidate */
+  #discovered(candidate) {
+    if (candidate?.candidate) this.#found.push(candidate.toJSON())
+    if (candidate?.candidate && this.#foundTimer) return
+    clearTimeout(this.#foundTimer)
+    this.#foundTimer = setTimeout(() => {
+      this.#foundTimer = 0
+      const candidates = this.#found.splice(0)
+      if (candidates.length || !candidate) void this.#send('ice', { candidates, end: !candidate })
+    }, CANDIDATE_BATCH_MS)
+  }
+
+  /** The other member asks for a new start: with an offer again where the first one was lost. */
+  #restart() {
+    if (!this.#lanes.size) this.#addLanes()
+    else if (this.#pc.signalingState === 'have-local-offer') this.#sendDescription()
+    else this.#pc.restartIce()
+  }
+
+  #expectOffer() {
+    this.#noOfferTimer = setTimeout(() => {
+      if (this.#lanes.size) return
+      void this.#send('restart', {})
+      this.#expectOffer()
+    }, NO_OFFER_MS)
+  }
+
+  #connectionChanged() {
+    clearTimeout(this.#disconnectedTimer)
+    const { connectionState } = this.#pc
+    if (connectionState === 'failed') this.restartIce()
+    if (connectionState !== 'disconnected') return
+    this.#disconnectedTimer = setTimeout(() => this.restartIce(), DISCONNECTED_MS)
+  }
+
+  /**
+   * @param {'offer' | 'answer' | 'ice' | 'restart'} type
+   * @param {object} d
+   */
+  async #send(type, d) {
+    try {
+      await this.#o.send(type, d)
+    } catch {
+      // The member is gone, or this session is: the roster will say so.
+    }
+  }
+
+  /** @param {() => Promise<void> | void} work  Done after all work before it. */
+  #do(work) {
+    this.#queue = this.#queue.then(async () => {
+      if (this.#closed) return
+      try {
+        await work()
+      } catch {
+        if (!this.#closed) this.#o.onWarning('negotiation_failed', 'The media connection to a member could not be set up.')
+      }
+    })
+  }
+}
+
+/**
+ * @param {'audio' | 'video'} kind
+ * @returns {RTCRtpCodec[]}
+ */
+function allowedCodecs(kind) {
+  const wanted = kind === 'audio' ? AUDIO_CODECS : VIDEO_CODECS
+  const { codecs = [] } = RTCRtpReceiver.getCapabilities(kind) ?? {}
+  return wanted.flatMap((name) => codecs.filter(({ mimeType }) => mimeType.toLowerCase() === name.toLowerCase()))
+}

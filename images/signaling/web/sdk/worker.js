@@ -1,0 +1,170 @@
+/**
+ * The one worker of a call: every frame of every track goes through here, so that a key has one counter.
+ *
+ * Messages in: `use`, `learn`, `forget`. Messages out: `ready`, `report` once a second, `missing`, `broken`.
+ *
+ * @typedef {{role: 'send' | 'receive', sid: string, source: import('./types.js').Source}} Options
+ *
+ * @typedef {object} Transformer  RTCRtpScriptTransformer
+ * @property {Options} options
+ * @property {ReadableStream<EncodedFrame>} readable
+ * @property {WritableStream<EncodedFrame>} writable
+ * @property {() => Promise<unknown>} generateKeyFrame
+ * @property {() => Promise<unknown>} sendKeyFrameRequest
+ *
+ * @typedef {object} EncodedFrame  RTCEncodedAudioFrame or RTCEncodedVideoFrame
+ * @property {ArrayBuffer} data
+ * @property {string} [type]
+ * @property {() => {mimeType?: string}} getMetadata
+ */
+
+import { clearBytes } from './codecs.js'
+import { ReceivingKeys, SendingKey } from './keyring.js'
+
+const REPORT_MS = 1_000
+const MISSING_MS = 250
+
+const scope = /** @type {any} */ (self)
+const sending = new SendingKey()
+/** @type {Map<string, ReceivingKeys>} */
+const receiving = new Map()
+/** @type {Set<{transformer: Transformer, starved: boolean}>} video tracks that lost frames for want of a key */
+const tracks = new Set()
+/** @type {Map<string, number>} */
+const reportedMissing = new Map()
+const gone = { opened: 0, failed: 0 }
+let work = Promise.resolve()
+
+scope.onrtctransform = (/** @type {{transformer: Transformer}} */ event) => {
+  const { transformer } = event
+  const track = { transformer, starved: false }
+  const { role, source } = transformer.options
+  if (source !== 'mic') tracks.add(track)
+  const transform = role === 'send' ? seal : open
+  transformer.readable
+    .pipeThrough(new TransformStream({ transform: (frame, controller) => transform(track, frame, controller) }))
+    .pipeTo(transformer.writable)
+    .catch(() => undefined) // the connection was closed
+    .finally(() => tracks.delete(track))
+}
+
+scope.onmessage = (/** @type {MessageEvent} */ { data: { op, ...message } }) => {
+  work = work.then(() => handle(op, message)).catch(() => scope.postMessage({ op: 'broken' }))
+}
+
+setInterval(() => {
+  for (const keys of receiving.values()) keys.expire()
+  scope.postMessage({ op: 'report', report: report() })
+}, REPORT_MS)
+
+scope.postMessage({ op: 'ready' })
+
+/**
+ * @param {string} op
+ * @param {any} message
+ */
+async function handle(op, { sid, kid, baseKey }) {
+  switch (op) {
+    case 'use':
+      await sending.use(kid, baseKey)
+      return wake('send', null)
+    case 'learn':
+      await keysOf(sid).learn(kid, baseKey)
+      return wake('receive', sid)
+    case 'forget': {
+      const keys = receiving.get(sid)
+      gone.opened += keys?.opened ?? 0
+      gone.failed += keys?.failed ?? 0
+      receiving.delete(sid)
+      return
+    }
+  }
+}
+
+/**
+ * @param {{transformer: Transformer, starved: boolean}} track
+ * @param {EncodedFrame} frame
+ * @param {TransformStreamDefaultController} controller
+ */
+async function seal(track, frame, controller) {
+  const { sid, source } = track.transformer.options
+  const clear = clearBytes(frame.getMetadata().mimeType, frame.type)
+  if (clear === null || frame.data.byteLength === 0) return
+  const sealed = await sending.seal({ sid, source, data: new Uint8Array(frame.data), clear })
+  if (!sealed) {
+    track.starved = true
+    return
+  }
+  frame.data = sealed.buffer
+  controller.enqueue(frame)
+}
+
+/**
+ * @param {{transformer: Transformer, starved: boolean}} track
+ * @param {EncodedFrame} frame
+ * @param {TransformStreamDefaultController} controller
+ */
+async function open(track, frame, controller) {
+  const { sid, source } = track.transformer.options
+  const clear = clearBytes(frame.getMetadata().mimeType, frame.type)
+  if (clear === null || frame.data.byteLength === 0) return
+  const opened = await keysOf(sid).open({ sid, source, data: new Uint8Array(frame.data), clear })
+  if ('data' in opened) {
+    frame.data = opened.data.buffer
+    controller.enqueue(frame)
+  } else if (opened.missing !== null) {
+    track.starved = true
+    tellMissing(sid, opened.missing)
+  }
+}
+
+/**
+ * Asks for a key frame on the video tracks that lost theirs: by itself the next one could be seconds away.
+ *
+ * @param {'send' | 'receive'} role
+ * @param {string | null} sid
+ */
+function wake(role, sid) {
+  for (const track of tracks) {
+    const { options } = track.transformer
+    if (!track.starved || options.role !== role || (sid !== null && options.sid !== sid)) continue
+    track.starved = false
+    const asked = role === 'send' ? track.transformer.generateKeyFrame() : track.transformer.sendKeyFrameRequest()
+    asked.catch(() => undefined) // the track stopped meanwhile
+  }
+}
+
+/**
+ * @param {string} sid
+ * @param {number} kid
+ */
+function tellMissing(sid, kid) {
+  const now = performance.now()
+  if (now - (reportedMissing.get(sid) ?? -Infinity) < MISSING_MS) return
+  reportedMissing.set(sid, now)
+  scope.postMessage({ op: 'missing', sid, kid })
+}
+
+/** @param {string} sid */
+function keysOf(sid) {
+  let keys = receiving.get(sid)
+  if (!keys) {
+    keys = new ReceivingKeys(() => performance.now())
+    receiving.set(sid, keys)
+  }
+  return keys
+}
+
+/** @returns {import('./frame_crypto.js').Report} */
+function report() {
+  let { opened, failed } = gone
+  /** @type {Record<string, {opened: number, failed: number}>} */
+  const members = {}
+  for (const [sid, keys] of receiving) {
+    members[sid] = { opened: keys.opened, failed: keys.failed }
+    opened += keys.opened
+    failed += keys.failed
+  }
+  const { sealed, kid, framesOfGeneration } = sending
+  return { sealed, opened, failed, members, kid, framesOfGeneration }
+}
