@@ -23,6 +23,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -121,6 +122,28 @@ class ApiServer:
         assert not check or run.returncode == 0, run.stderr
         return run
 
+    def request(self, method: str, path: str, body: object = None) -> Any:
+        """Ask the API server as an administrator; returns the decoded answer.
+
+        Raises:
+            urllib.error.HTTPError: it refuses.
+        """
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", data=data, method=method)
+        request.add_header("Authorization", f"Bearer {self._tokens['admin']}")
+        patch = "application/merge-patch+json"
+        request.add_header("Content-Type", patch if method == "PATCH" else "application/json")
+        while True:
+            try:
+                with self._opener().open(request, timeout=10) as answer:
+                    text = answer.read()
+                break
+            except urllib.error.HTTPError as error:
+                if error.code != 429:  # right after a definition has changed
+                    raise
+                time.sleep(0.1)
+        return json.loads(text) if text.startswith(b"{") else text.decode()
+
     def kubeconfig_for(self, user: str) -> Path:
         """A kubeconfig of an ordinary user, who may do what RBAC grants ``user``: made once, at start."""
         return self._write_kubeconfig(self._directory / f"{user}.kubeconfig", self._tokens[user])
@@ -174,20 +197,20 @@ class ApiServer:
                 )
             )
 
-    def _wait_until_ready(self) -> None:
+    def _opener(self) -> urllib.request.OpenerDirector:
         context = ssl.create_default_context(cafile=str(self._directory / "ca.crt"))
-        opener = urllib.request.build_opener(
+        return urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
-        request = urllib.request.Request(f"{self.url}/readyz")
-        request.add_header("Authorization", f"Bearer {self._tokens['admin']}")
+
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
             for process in self._processes:
                 assert process.poll() is None, f"{process.args!r} ended:\n{self._log_tails()}"
             try:
-                with opener.open(request, timeout=5):
-                    return
+                self.request("GET", "/readyz")
+                return
             except (urllib.error.URLError, OSError):
                 assert time.monotonic() < deadline, f"the API server does not come up:\n{self._log_tails()}"
                 time.sleep(0.05)

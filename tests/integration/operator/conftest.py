@@ -1,0 +1,54 @@
+"""One API server for all tests of the operator, a namespace for each."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from callcluster_operator.kube.access import open_access
+from callcluster_operator.kube.client import KubeCluster
+from kit.apiserver import ROOT, ApiServer, AssetsMissingError, find_assets
+
+
+@pytest.fixture(scope="session")
+def apiserver() -> Iterator[ApiServer]:
+    try:
+        assets = find_assets()
+    except AssetsMissingError as error:
+        pytest.skip(str(error))
+    with ApiServer(assets) as server:
+        server.kubectl("apply", "-f", str(ROOT / "crds"))
+        for name in ("callclusters", "rooms"):
+            server.kubectl("wait", "--for=condition=Established", f"crd/{name}.callcluster.dev")
+        yield server
+
+
+@pytest.fixture
+def namespace(apiserver: ApiServer) -> Iterator[str]:
+    name = f"test-{secrets.token_hex(4)}"
+    apiserver.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    yield name
+    # Nothing empties namespaces here; what is left behind must not wake the operators of later tests.
+    for resource in ("callclusters", "rooms"):
+        path = f"/apis/callcluster.dev/v1alpha1/namespaces/{name}/{resource}"
+        for left in apiserver.request("GET", path)["items"]:
+            each = f"{path}/{left['metadata']['name']}"
+            if left["metadata"].get("finalizers"):
+                apiserver.request("PATCH", each, {"metadata": {"finalizers": None}})
+            if "deletionTimestamp" not in left["metadata"]:
+                apiserver.request("DELETE", each)
+
+
+@pytest.fixture
+async def cluster(apiserver: ApiServer) -> AsyncIterator[KubeCluster]:
+    """The test's own eyes and hands, as an administrator."""
+    access = await open_access(apiserver.kubeconfig)
+    yield KubeCluster(access.client)
+    await access.close()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "operator.log"
