@@ -38,6 +38,25 @@ def only_container(pod: Object) -> dict[str, Any]:
     return containers[0]
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where things are on this machine that a pod knows by another name."""
+
+    paths: Mapping[str, Path]
+    """Directories, by mount path."""
+    addresses: Mapping[str, str]
+    """Addresses (``host:port``) of Services, by the address that a pod is given."""
+
+    def put_right(self, text: str) -> str:
+        """A path below a mount path, or a text with such addresses, as they are here."""
+        for mount_path, place in self.paths.items():
+            if text == mount_path or text.startswith(mount_path + "/"):
+                return str(place) + text[len(mount_path) :]
+        for known, here in self.addresses.items():
+            text = re.sub(rf"(?<![\w.]){re.escape(known)}(?!\d)", here, text)
+        return text
+
+
 def mounts_of(pod: Object, directory: Path) -> dict[str, Path]:
     """Where each mount path of the container lies on this machine, below ``directory``."""
     return {
@@ -51,7 +70,7 @@ def command(
     program: Sequence[str],
     *,
     base: Mapping[str, str],
-    mounts: Mapping[str, Path],
+    places: Places,
     lookup: Lookup,
 ) -> Command:
     """Resolve a container's environment and arguments.
@@ -60,7 +79,7 @@ def command(
         pod: the pod, with the ports that it has here.
         program: what stands for the image's entry point.
         base: variables that a program needs on this machine.
-        mounts: where the mount paths lie.
+        places: where on this machine things are.
         lookup: finds Secrets and ConfigMaps.
 
     Raises:
@@ -72,8 +91,8 @@ def command(
     for entry in container.get("env", ()):
         value = _value(entry, pod, lookup)
         if value is not None:
-            env[entry["name"]] = _moved(_expanded(value, env), mounts)
-    args = [_moved(_expanded(arg, env), mounts) for arg in container.get("args", ())]
+            env[entry["name"]] = places.put_right(_expanded(value, env))
+    args = [places.put_right(_expanded(arg, env)) for arg in container.get("args", ())]
     return Command((*program, *args), env)
 
 
@@ -103,11 +122,3 @@ def _expanded(text: str, env: Mapping[str, str]) -> str:
         return env.get(match[2], match[0])
 
     return _REFERENCE.sub(replace, text)
-
-
-def _moved(text: str, mounts: Mapping[str, Path]) -> str:
-    """A path below a mount path, as it is on this machine; any other text unchanged."""
-    for mount_path, place in mounts.items():
-        if text == mount_path or text.startswith(mount_path + "/"):
-            return str(place) + text[len(mount_path) :]
-    return text

@@ -73,6 +73,7 @@ class Node:
         guard: kills the processes should we be killed.
         base_env: variables that every process gets.
         fixed_ports: the first port of a component's pods, where it is not to be just any.
+        addresses: where Services are that are not at the address that pods are given.
         on_line: called with each line that a pod's process prints.
         resync: seconds between looks where nobody calls :meth:`wake`.
     """
@@ -89,6 +90,7 @@ class Node:
         guard: Warden,
         base_env: Mapping[str, str],
         fixed_ports: Mapping[str, int],
+        addresses: Mapping[str, str],
         on_line: Callable[[Object, str], None] = lambda pod, line: None,
         resync: float = 5.0,
     ) -> None:
@@ -105,7 +107,9 @@ class Node:
         self._leaving: dict[str, PodRunner] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._session = aiohttp.ClientSession()
-        self._around = Surroundings(programs, guard, self._session, base_env, self._lookup, on_line)
+        self._around = Surroundings(
+            programs, guard, self._session, base_env, addresses, self._lookup, on_line
+        )
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Node:

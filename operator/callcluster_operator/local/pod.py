@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from callcluster_operator.local import probes
-from callcluster_operator.local.container import command, mounts_of, only_container
+from callcluster_operator.local.container import Places, command, mounts_of, only_container
 from callcluster_operator.local.ports import PortBusyError, require_free
 from callcluster_operator.local.process import Process, StartError, Warden
 from callcluster_operator.local.programs import ProgramMissingError, Programs
@@ -65,6 +65,7 @@ class Surroundings:
     guard: Warden
     session: aiohttp.ClientSession
     base_env: Mapping[str, str]
+    addresses: Mapping[str, str]
     lookup: Lookup
     on_line: Callable[[Object, str], None]
 
@@ -161,12 +162,16 @@ class PodRunner:
             self._pod,
             program,
             base={**self._around.base_env, "HOME": str(self._directory), "TMPDIR": str(self._directory)},
-            mounts=mounts_of(self._pod, self._directory),
+            places=Places(mounts_of(self._pod, self._directory), self._around.addresses),
             lookup=self._around.lookup,
         )
         self._last_lines.clear()
         process = await Process.start(
-            what.argv, env=what.env, cwd=self._directory, guard=self._around.guard, on_line=self._on_line
+            self._around.programs.arranged(self._pod, what.argv, self._directory),
+            env=what.env,
+            cwd=self._directory,
+            guard=self._around.guard,
+            on_line=self._on_line,
         )
         self._process = process
         self._set(running=True, ready=False, reason="ContainersNotReady", message="starts")

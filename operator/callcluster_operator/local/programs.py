@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, Protocol
 
-from callcluster_operator.local.container import only_container
 from callcluster_operator.local.volumes import UnsupportedError
 from callcluster_operator.objects import Object
 from callcluster_operator.planning import names
@@ -19,7 +20,7 @@ class ProgramMissingError(Exception):
 
 
 class Programs(Protocol):
-    """Finds the program of a pod."""
+    """Finds the program of a pod, and settles how it is started."""
 
     def program(self, pod: Object) -> tuple[str, ...]:
         """Program and first arguments that stand for the image's entry point.
@@ -28,6 +29,9 @@ class Programs(Protocol):
             ProgramMissingError: it is not installed.
             UnsupportedError: there is none for this pod.
         """
+
+    def arranged(self, pod: Object, argv: Sequence[str], directory: Path) -> Sequence[str]:
+        """The command line that is really used; ``directory`` is the pod's own."""
 
 
 def component_of(obj: Object) -> str:
@@ -68,8 +72,17 @@ class InstalledPrograms:
                 server = self._find(names.REDIS, "redis-server")
                 if server is None:
                     raise ProgramMissingError(self.missing(names.REDIS, "redis-server"))
-                return (server, *only_container(pod).get("command", ())[1:])
+                return (server,)
         raise UnsupportedError("nothing on this machine stands for its image")
+
+    def arranged(self, pod: Object, argv: Sequence[str], directory: Path) -> Sequence[str]:
+        """Redis gets its options as a file: any user of this machine may read a command line."""
+        if component_of(pod) != names.REDIS:
+            return argv
+        config = directory / "redis.conf"
+        config.touch(mode=0o600)
+        config.write_text(redis_config(["--bind", "127.0.0.1", *argv[1:]]))
+        return (argv[0], str(config))
 
     def missing(self, component: str, package: str) -> str:
         """Why a component's program can't be had, and how to mend it."""
@@ -79,3 +92,16 @@ class InstalledPrograms:
 
     def _find(self, component: str, name: str) -> str | None:
         return None if component in self._without else shutil.which(name, path=self._search_path)
+
+
+def redis_config(options: Sequence[str]) -> str:
+    """Options of a command line (``--name value ...``) as Redis' configuration file has them."""
+    lines: list[list[str]] = []
+    for word in options:
+        # The first word after a name is its value, whatever it begins with: a password may begin with --.
+        if word.startswith("--") and (not lines or len(lines[-1]) > 1):
+            lines.append([word.removeprefix("--")])
+        else:
+            quoted = word.replace("\\", "\\\\").replace('"', '\\"')
+            lines[-1].append(f'"{quoted}"')
+    return "".join(" ".join(line) + "\n" for line in lines)

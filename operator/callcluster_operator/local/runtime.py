@@ -32,6 +32,7 @@ from callcluster_operator.reconciler import Reconciler
 from callcluster_operator.workload.reports import ControlPorts
 
 NODE_NAME = "localhost"
+HOST = "127.0.0.1"
 FILE_MANAGER = "file"
 """Field manager of what the YAML file says."""
 REDIS_PORT = 6379
@@ -68,7 +69,8 @@ def adapted(spec: SpecFile, options: Options) -> SpecFile:
         body.setdefault("turn", {})["listeningPort"] = options.turn_port
     origins = body.setdefault("signaling", {}).setdefault("corsOrigins", [])
     if "*" not in origins:
-        origins += [f"http://{host}:{options.port}" for host in ("localhost", "127.0.0.1")]
+        own = (f"http://{host}:{options.port}" for host in ("localhost", HOST))
+        origins += [origin for origin in own if origin not in origins]
     return SpecFile(callcluster, spec.others)
 
 
@@ -192,8 +194,9 @@ class Runtime:
             programs=programs,
             directory=directory / "pods",
             guard=guard,
-            base_env={"PATH": self._machine.search_path, "LANG": "C.UTF-8", "CONTROL_HOST": "127.0.0.1"},
+            base_env={"PATH": self._machine.search_path, "LANG": "C.UTF-8", "CONTROL_HOST": HOST},
             fixed_ports={} if self._redis is None else {names.REDIS: self._redis},
+            addresses={f"{HOST}:{REDIS_PORT}": f"{HOST}:{self._redis}"},
             on_line=self._on_line,
         )
         await self._stack.enter_async_context(node)
@@ -263,6 +266,6 @@ def _platform(redis_port: int | None) -> Platform:
         signaling_image="callcluster-signaling",
         turn_image="callcluster-turn",
         redis_image="redis",
-        service_host="127.0.0.1",
+        service_host=HOST,
         redis_url="memory://" if redis_port is None else None,
     )

@@ -1,0 +1,77 @@
+"""What is told at the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from callcluster_operator.local.display import Display, lines, said_by
+from callcluster_operator.objects import Object
+from callcluster_operator.planning import names
+
+PLACES = {names.SIGNALING: "http://localhost:3000", names.TURN: "127.0.0.1:3478"}
+
+
+def pod(
+    component: str, *, ready: bool = True, restarts: int = 0, waiting: dict[str, str] | None = None
+) -> Object:
+    state: dict[str, Any] = {"waiting": waiting} if waiting else {"running": {}}
+    return {
+        "metadata": {"name": f"local-{component}-0", "labels": {names.COMPONENT_LABEL: component}},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+            "containerStatuses": [{"restartCount": restarts, "state": state}],
+        },
+    }
+
+
+def test_what_is_ready_is_said_with_its_place() -> None:
+    said = lines([pod(names.SIGNALING)], PLACES)
+    assert said == {names.SIGNALING: "ready, http://localhost:3000"}
+
+
+def test_restarts_are_counted() -> None:
+    said = lines([pod(names.SIGNALING, restarts=1)], PLACES)
+    assert said == {names.SIGNALING: "ready (1 restart), http://localhost:3000"}
+    assert "(3 restarts)" in lines([pod(names.SIGNALING, restarts=3)], PLACES)[names.SIGNALING]
+
+
+def test_starting_says_nothing_yet() -> None:
+    waiting = {"reason": "ContainerCreating", "message": "waits for Secret keys"}
+    assert lines([pod(names.SIGNALING, ready=False, waiting=waiting)], PLACES) == {}
+
+
+def test_a_missing_turn_server_is_said_with_what_follows_from_it() -> None:
+    waiting = {"reason": "ProgramMissing", "message": "coturn is not installed"}
+    said = lines([pod(names.TURN, ready=False, waiting=waiting)], PLACES)
+    assert said == {names.TURN: "coturn is not installed; calls work without relay"}
+
+
+def test_a_busy_turn_port_is_said_with_the_way_to_mend_it() -> None:
+    waiting = {"reason": "PortBusy", "message": "port 3478 (UDP) is in use by another program"}
+    said = lines([pod(names.TURN, ready=False, waiting=waiting)], PLACES)[names.TURN]
+    assert said.startswith("port 3478 (UDP) is in use by another program")
+    assert "--turn-port N" in said
+    assert "without relay" in said
+
+
+def test_a_process_that_keeps_ending_is_said_with_its_last_word() -> None:
+    line = 'ended with code 2: {"level": "error", "msg": "JWT_SECRET must have at least 32 bytes"}'
+    waiting = {"reason": "CrashLoopBackOff", "message": line}
+    said = lines([pod(names.SIGNALING, ready=False, restarts=2, waiting=waiting)], PLACES)
+    assert said == {
+        names.SIGNALING: "ended with code 2: JWT_SECRET must have at least 32 bytes (2 restarts)"
+    }
+
+
+@pytest.mark.parametrize("text", ["plain", "odd {", 'odd {"a": 1}', "odd {1}", "{}"])
+def test_a_line_that_is_no_log_record_is_said_as_it_is(text: str) -> None:
+    assert said_by(text) == text
+
+
+def test_each_thing_is_said_once() -> None:
+    written: list[str] = []
+    display = Display(written.append)
+    for text in ("ready", "ready", "ready (1 restart)"):
+        display.show({names.TURN: text})
+    assert [line.split(maxsplit=1)[1] for line in written] == ["ready", "ready (1 restart)"]
