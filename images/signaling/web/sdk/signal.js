@@ -5,6 +5,12 @@ import { Line } from './line.js'
 /**
  * @typedef {import('./types.js').ServerFrame} ServerFrame
  *
+ * @typedef {object} Request
+ * @property {{t: string, id: string}} frame
+ * @property {(reply: ServerFrame) => void} resolve
+ * @property {(error: SignalError) => void} reject
+ * @property {number} tries
+ *
  * @typedef {object} SignalHandlers
  * @property {(session: {sid: string, exp?: number}) => Promise<void>} onSession  A fresh session: join now. The server
  *   knows nothing of an earlier one.
@@ -63,7 +69,7 @@ export class Signal {
   #cid = toB64(crypto.getRandomValues(new Uint8Array(16)))
   #attempt = 0
   #requests = 0
-  /** @type {Map<string, {frame: {t: string, id: string}, resolve: (frame: ServerFrame) => void, reject: (error: SignalError) => void}>} */
+  /** @type {Map<string, Request>} */
   #pending = new Map()
   /** @type {Line | null} the one that requests go out on */
   #line = null
@@ -105,7 +111,13 @@ export class Signal {
    * @throws {SignalError} where the server refuses, or the session is lost
    */
   request(type, content) {
-    return this.#ask(type, content, 1)
+    if (this.#closed) return Promise.reject(new SignalError('closed', 'The call is over.'))
+    this.#requests += 1
+    const frame = { t: type, id: `c${this.#requests}`, ...content }
+    return new Promise((resolve, reject) => {
+      this.#pending.set(frame.id, { frame, resolve, reject, tries: 1 })
+      this.#line?.say(frame)
+    })
   }
 
   /**
@@ -145,27 +157,6 @@ export class Signal {
     this.#line?.close()
     this.#line = this.#opening = null
     this.#rejectPending('closed', 'The call is over.')
-  }
-
-  /**
-   * @param {string} type
-   * @param {object} content
-   * @param {number} tries
-   * @returns {Promise<ServerFrame>}
-   */
-  async #ask(type, content, tries) {
-    if (this.#closed) throw new SignalError('closed', 'The call is over.')
-    this.#requests += 1
-    const frame = { t: type, id: `c${this.#requests}`, ...content }
-    const reply = await new Promise((resolve, reject) => {
-      this.#pending.set(frame.id, { frame, resolve, reject })
-      this.#line?.say(frame)
-    })
-    if (reply.t !== 'error') return reply
-    const { code, message, retryable, retry_after_ms: wait = DEFAULT_RETRY_MS } = reply.d
-    if (!retryable || tries === MAX_TRIES) throw new SignalError(code, message)
-    await new Promise((resolve) => setTimeout(resolve, wait + Math.random() * DEFAULT_RETRY_MS * 0.5))
-    return this.#ask(type, content, tries + 1) // under a new id: the old one has its reply
   }
 
   #dial() {
@@ -272,7 +263,14 @@ export class Signal {
   #replied(frame) {
     const request = this.#pending.get(/** @type {string} */ (frame.re))
     if (!request) return
+    if (frame.t === 'error' && frame.d.retryable && request.tries < MAX_TRIES) {
+      request.tries += 1
+      const wait = (frame.d.retry_after_ms ?? DEFAULT_RETRY_MS) * (1 + Math.random() / 2)
+      setTimeout(() => this.#pending.has(request.frame.id) && this.#line?.say(request.frame), wait)
+      return
+    }
     this.#pending.delete(request.frame.id)
+    if (frame.t === 'error') return request.reject(new SignalError(frame.d.code, frame.d.message))
     if (frame.t === 'join.ok') {
       this.#epoch = frame.d.epoch
       this.#off = frame.d.off
