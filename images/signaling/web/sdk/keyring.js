@@ -12,7 +12,7 @@ import { generationOf, stepOf } from './kid.js'
 import { ReplayWindow } from './replay.js'
 import { AES_256_GCM_SHA512_128 as SUITE, decodeHeader, frameKey, openFrame, ratchet, sealFrame } from './sframe.js'
 
-export const MAX_FRAMES_PER_GENERATION = 2 ** 24
+const MAX_FRAMES_PER_GENERATION = 2 ** 24
 const MAX_STEPS_AHEAD = 64
 const OLD_KEY_MS = 10_000
 const MAX_KEYS_PER_MEMBER = 16
@@ -34,7 +34,13 @@ export class SendingKey {
   /** @type {Set<number>} */
   #used = new Set()
   #framesOfGeneration = 0
+  #limit
   sealed = 0
+
+  /** @param {number} limit  Frames that one generation may seal. */
+  constructor(limit = MAX_FRAMES_PER_GENERATION) {
+    this.#limit = limit
+  }
 
   /** Key id in use, -1 before the first. */
   get kid() {
@@ -67,7 +73,7 @@ export class SendingKey {
    */
   async seal({ sid, source, data, clear }) {
     const key = this.#key
-    if (!key || this.#framesOfGeneration >= MAX_FRAMES_PER_GENERATION) return null
+    if (!key || this.#framesOfGeneration >= this.#limit) return null
     const counter = this.#counter
     this.#counter += 1n
     this.#framesOfGeneration += 1

@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+
+import { ReceivingKeys, SendingKey } from '../../../images/signaling/web/sdk/keyring.js'
+import { makeKid } from '../../../images/signaling/web/sdk/kid.js'
+import { AES_256_GCM_SHA512_128 as SUITE, decodeHeader, ratchet } from '../../../images/signaling/web/sdk/sframe.js'
+import { hex } from './vectors.mjs'
+
+const base = (seed) => new Uint8Array(64).fill(seed)
+const frame = (data, changes = {}) => ({ sid: 'ada-1234', source: 'cam', clear: 3, data, ...changes })
+const plain = Uint8Array.from({ length: 50 }, (_, index) => index)
+const KID = makeKid(7, 0)
+
+async function pair() {
+  const clock = { ms: 0 }
+  const sending = new SendingKey()
+  const receiving = new ReceivingKeys(() => clock.ms)
+  await sending.use(KID, base(1))
+  await receiving.learn(KID, base(1))
+  return { clock, sending, receiving }
+}
+
+const data = (opened) => ('data' in opened ? hex(opened.data) : null)
+
+test('a frame opens to what was sealed, and its clear bytes lead it', async () => {
+  const { sending, receiving } = await pair()
+  const sealed = await sending.seal(frame(plain))
+  assert.deepEqual(sealed.subarray(0, 3), plain.subarray(0, 3))
+  assert.ok(!hex(sealed).includes(hex(plain.subarray(3, 11))))
+  assert.equal(data(await receiving.open(frame(sealed))), hex(plain))
+})
+
+test('without a key nothing is sealed and nothing is opened', async () => {
+  assert.equal(await new SendingKey().seal(frame(plain)), null)
+  const { sending } = await pair()
+  const stranger = new ReceivingKeys(() => 0)
+  assert.deepEqual(await stranger.open(frame(await sending.seal(frame(plain)))), { missing: KID })
+  assert.deepEqual([stranger.opened, stranger.failed], [0, 1])
+})
+
+test('plaintext, noise and stumps do not open', async () => {
+  const { receiving } = await pair()
+  for (const bytes of [plain, plain.subarray(0, 3), plain.subarray(0, 4), crypto.getRandomValues(new Uint8Array(500))]) {
+    assert.equal(data(await receiving.open(frame(bytes))), null)
+  }
+  assert.equal(receiving.opened, 0)
+})
+
+test('a frame does not open twice', async () => {
+  const { sending, receiving } = await pair()
+  const sealed = await sending.seal(frame(plain))
+  const together = await Promise.all([receiving.open(frame(sealed)), receiving.open(frame(sealed))])
+  assert.equal(together.filter((opened) => 'data' in opened).length, 1)
+  assert.equal(data(await receiving.open(frame(sealed))), null)
+})
+
+test('a frame does not open as one of another member, track or with other clear bytes', async () => {
+  const { sending, receiving } = await pair()
+  const sealed = await sending.seal(frame(plain))
+  assert.equal(data(await receiving.open(frame(sealed, { sid: 'bob-1234' }))), null)
+  assert.equal(data(await receiving.open(frame(sealed, { source: 'screen' }))), null)
+  assert.equal(data(await receiving.open(frame(sealed, { clear: 0 }))), null)
+  const altered = sealed.slice()
+  altered[1] ^= 1
+  assert.equal(data(await receiving.open(frame(altered))), null)
+  assert.equal(data(await receiving.open(frame(sealed))), hex(plain), 'failures cost the true frame nothing')
+})
+
+test('all tracks share one counter, also when they seal at the same time', async () => {
+  const { sending } = await pair()
+  const sources = ['mic', 'cam', 'screen']
+  const sealed = await Promise.all(Array.from({ length: 300 }, (_, n) => sending.seal(frame(plain, { source: sources[n % 3] }))))
+  assert.equal(new Set(sealed.map((bytes) => decodeHeader(bytes.subarray(3)).ctr)).size, 300)
+})
+
+test('a key is never used twice', async () => {
+  const { sending } = await pair()
+  await assert.rejects(sending.use(KID, base(1)))
+  await sending.use(makeKid(8, 0), base(2))
+  await assert.rejects(sending.use(KID, base(3)))
+})
+
+test('a generation that has sealed its frames seals no more, also after a ratchet', async () => {
+  const sending = new SendingKey(3)
+  await sending.use(KID, base(1))
+  for (let n = 0; n < 3; n += 1) assert.ok(await sending.seal(frame(plain)))
+  assert.equal(await sending.seal(frame(plain)), null)
+  await sending.use(KID + 1, await ratchet(SUITE, base(1)))
+  assert.equal(await sending.seal(frame(plain)), null)
+  await sending.use(makeKid(8, 0), base(2))
+  assert.ok(await sending.seal(frame(plain)))
+})
+
+test('a receiver follows up to 64 ratchet steps, and not one more', async () => {
+  for (const [steps, opens] of [[1, true], [64, true], [65, false]]) {
+    const { receiving } = await pair()
+    let key = base(1)
+    for (let step = 0; step < steps; step += 1) key = await ratchet(SUITE, key)
+    const ahead = new SendingKey()
+    await ahead.use(KID + steps, key)
+    const opened = await receiving.open(frame(await ahead.seal(frame(plain))))
+    assert.equal(data(opened), opens ? hex(plain) : null, `${steps} steps`)
+  }
+})
+
+test('a forged step is not kept and makes no work for a while', async () => {
+  const { clock, receiving } = await pair()
+  const forger = new SendingKey()
+  await forger.use(KID + 5, base(9))
+  assert.equal(data(await receiving.open(frame(await forger.seal(frame(plain))))), null)
+
+  const honest = new SendingKey()
+  await honest.use(KID + 1, await ratchet(SUITE, base(1)))
+  assert.equal(data(await receiving.open(frame(await honest.seal(frame(plain))))), null, 'still pausing')
+  clock.ms += 250
+  assert.equal(data(await receiving.open(frame(await honest.seal(frame(plain))))), hex(plain))
+})
+
+test('the old key opens late frames for ten seconds after a new one came', async () => {
+  for (const replace of [
+    (receiving) => receiving.learn(makeKid(8, 0), base(2)),
+    async (receiving) => {
+      const next = new SendingKey()
+      await next.use(KID + 1, await ratchet(SUITE, base(1)))
+      assert.ok(data(await receiving.open(frame(await next.seal(frame(plain))))))
+    },
+  ]) {
+    const { clock, sending, receiving } = await pair()
+    clock.ms = 1_000_000
+    await replace(receiving)
+    clock.ms += 9_999
+    assert.equal(data(await receiving.open(frame(await sending.seal(frame(plain))))), hex(plain))
+    clock.ms += 1
+    assert.deepEqual(await receiving.open(frame(await sending.seal(frame(plain)))), { missing: KID })
+  }
+})
+
+test('steps of a replaced generation do not outlive it, nor shorten the life of its successor', async () => {
+  const { clock, receiving } = await pair()
+  await receiving.learn(makeKid(8, 0), base(2))
+  const late = new SendingKey()
+  await late.use(KID + 1, await ratchet(SUITE, base(1)))
+  assert.ok(data(await receiving.open(frame(await late.seal(frame(plain))))))
+  clock.ms += 10_000
+  assert.equal(data(await receiving.open(frame(await late.seal(frame(plain))))), null)
+  const current = new SendingKey()
+  await current.use(makeKid(8, 0), base(2))
+  assert.equal(data(await receiving.open(frame(await current.seal(frame(plain))))), hex(plain))
+})
+
+test('being given a key again does not reopen its frames', async () => {
+  const { sending, receiving } = await pair()
+  const sealed = await sending.seal(frame(plain))
+  await receiving.open(frame(sealed))
+  await receiving.learn(KID, base(1))
+  assert.equal(data(await receiving.open(frame(sealed))), null)
+})
