@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
+from yaml import YAMLError
 
 from callcluster_operator.cluster import FIELD_MANAGER, ClusterError
 
@@ -65,6 +66,7 @@ async def open_access(kubeconfig: Path | None) -> Access:
             )
         else:
             config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-    except (config.ConfigException, OSError, ValueError) as error:
-        raise ClusterError(f"no way to an API server: {error} (set KUBECONFIG, or run in a pod)") from None
+    except (config.ConfigException, YAMLError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ClusterError(f"no way to an API server: {reason} (set KUBECONFIG, or run in a pod)") from None
     return Access(settings)

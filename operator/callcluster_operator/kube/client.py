@@ -196,7 +196,8 @@ def _checked(status: int, body: bytes, ref: Ref) -> Object:
         InvalidObjectError: refused by validation, a policy or missing rights.
         ClusterError: not written for another reason.
     """
-    if status in (404, 409):
+    # A wrong uid is a conflict to us, and an attempt to change an immutable field to the API server.
+    if status in (404, 409) or (status == 422 and b'"field":"metadata.uid"' in body):
         raise ConflictError(_refusal(status, body, ref))
     if status in (400, 403, 422):
         raise InvalidObjectError(_refusal(status, body, ref))
