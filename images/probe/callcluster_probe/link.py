@@ -16,7 +16,9 @@ from callcluster_common.messages.client import (
     IceData,
     Offer,
     Restart,
+    RestartData,
 )
+from callcluster_common.messages.server import AnswerRelay, IceRelay, OfferRelay, RestartRelay
 from callcluster_common.messages.types import ToMember
 
 from callcluster_probe.e2ee.frames import Source
@@ -25,15 +27,15 @@ from callcluster_probe.webrtc import PeerLink
 ANSWER_WITHIN_S = 8.0
 """Without a connection after this time the other side is asked to start anew."""
 
-Work = Offer | Answer | IceData | Restart
+LinkFrame = OfferRelay | AnswerRelay | IceRelay | RestartRelay
 
 
 class Link:
-    """The connection with the member ``sid``. ``offers``: this member joined later, so it makes the first offer.
+    """The connection with one other member.
 
     Args:
         sid: the other member.
-        offers: whether this side makes the first offer, and the next one after a failure.
+        offers: whether this member joined later: it offers first and after failures, and yields if both do.
         connect: makes a connection; it gets the callback for its state.
         post: sends a frame to the signaling server.
     """
@@ -55,7 +57,7 @@ class Link:
         self._next: PeerLink | None = None
         self._made = 0.0
         self._early: list[IceData] = []
-        self._work: asyncio.Queue[Work] = asyncio.Queue()
+        self._work: asyncio.Queue[LinkFrame] = asyncio.Queue()
         self._closing: set[asyncio.Task[None]] = set()
         self._task = asyncio.create_task(self._run())
 
@@ -69,14 +71,14 @@ class Link:
         """Whether media can go out."""
         return self._current is not None and self._current.state == "connected"
 
-    def receive(self, work: Work) -> None:
-        """Something came from the other side."""
-        self._work.put_nowait(work)
+    def receive(self, frame: LinkFrame) -> None:
+        """A frame came from the other side."""
+        self._work.put_nowait(frame)
 
     def start_anew(self) -> None:
         """Look for a new route, as after new TURN credentials."""
         if self._offers:
-            self._work.put_nowait(Restart(to=ToMember(self.sid)))
+            self._work.put_nowait(RestartRelay(d=RestartData()))
 
     def send(self, source: Source, frame: bytes, timestamp: int) -> None:
         """Send a sealed frame; dropped while there is no connection."""
@@ -95,32 +97,32 @@ class Link:
             await self._offer()
         while True:
             try:
-                work = await asyncio.wait_for(self._work.get(), ANSWER_WITHIN_S)
+                frame = await asyncio.wait_for(self._work.get(), ANSWER_WITHIN_S)
             except TimeoutError:
                 if not self.connected:
                     self._post(Restart(to=ToMember(self.sid)))
                 continue
             try:
-                await self._do(work)
+                await self._do(frame)
             except ValueError as error:
                 self.trouble = str(error)
 
-    async def _do(self, work: Work) -> None:
-        match work:
-            case Offer(d=data):
+    async def _do(self, frame: LinkFrame) -> None:
+        match frame:
+            case OfferRelay(d=data):
                 await self._answer(data.sdp)
-            case Answer(d=data):
+            case AnswerRelay(d=data):
                 connection = self._next or self._current
                 if connection and connection.awaits_answer:
                     await connection.accept(data.sdp)
                     await self._add_early(connection)
-            case IceData():
+            case IceRelay(d=ice):
                 connection = self._next or self._current
                 if connection is None or connection.awaits_answer:
-                    self._early.append(work)
+                    self._early.append(ice)
                 else:
-                    await connection.add_candidates(work.candidates, work.end)
-            case Restart() if not self._negotiating():
+                    await connection.add_candidates(ice.candidates, ice.end)
+            case RestartRelay() if not self._negotiating():
                 await self._offer()
 
     def _negotiating(self) -> bool:
@@ -134,8 +136,8 @@ class Link:
     async def _answer(self, sdp: str) -> None:
         connection = self._next or self._current
         if connection and connection.awaits_answer:
-            if self._offers:
-                return  # both offered at once: the one who joined later has its way
+            if not self._offers:
+                return  # both offered at once: the one who joined first has its way
             connection = None
         if connection is None or not connection.same_transport(sdp):
             connection = self._renew()

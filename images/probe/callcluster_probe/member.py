@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
-from callcluster_common.messages.client import ClientFrame, Join, JoinData, Msg, MsgData, Offer, Restart
-from callcluster_common.messages.client import Answer as AnswerWork
+from callcluster_common.messages.client import ClientFrame, Join, JoinData, Msg, MsgData
 from callcluster_common.messages.server import (
     AnswerRelay,
     AnyServerFrame,
@@ -28,12 +27,12 @@ from callcluster_common.messages.server import (
     SnapshotFrame,
     Turn,
 )
-from callcluster_common.messages.types import IceServer, ToMember
+from callcluster_common.messages.types import IceServer
 from callcluster_common.messages.types import Member as RosterMember
 
 from callcluster_probe.e2ee.bundle import Identity
 from callcluster_probe.e2ee.encode import CryptoError
-from callcluster_probe.e2ee.frames import SOURCES, Source
+from callcluster_probe.e2ee.frames import Source
 from callcluster_probe.e2ee.keys import CallKeys
 from callcluster_probe.e2ee.room_secret import RoomSecret
 from callcluster_probe.link import Link
@@ -107,6 +106,11 @@ class Member:
         """This member's session id; empty before the session stands."""
         return self._client.session.sid or ""
 
+    @property
+    def last_error(self) -> str:
+        """Why the latest attempt to reach the server failed."""
+        return self._client.last_error
+
     async def join(self, timeout: float) -> None:
         """Enter the room.
 
@@ -117,7 +121,7 @@ class Member:
         try:
             await asyncio.wait_for(asyncio.shield(self._in_room), timeout)
         except TimeoutError:
-            raise SignalingError("unreachable", self._client.last_error) from None
+            raise SignalingError("unreachable", self.last_error) from None
 
     def send(self, source: Source, frame: bytes, timestamp: int) -> bool:
         """Seal an encoded frame once and send it to every member that is connected.
@@ -134,6 +138,12 @@ class Member:
         for link in links:
             link.send(source, sealed, timestamp)
         return True
+
+    def want_key_frame(self, sid: str, source: Source) -> None:
+        """Ask ``sid`` for a video key frame."""
+        link = self.links.get(sid)
+        if link and link.connection:
+            link.connection.want_key_frame(source)
 
     async def send_message(self, message: object) -> None:
         """Send an application message to the room; returns when the server has taken it.
@@ -250,14 +260,8 @@ class Member:
                 self._message(sender, message.body)
             case _ if sender not in self.links:
                 pass
-            case OfferRelay(d=offer):
-                self.links[sender].receive(Offer(to=ToMember(self.sid), d=offer))
-            case AnswerRelay(d=answer):
-                self.links[sender].receive(AnswerWork(to=ToMember(self.sid), d=answer))
-            case IceRelay(d=ice):
-                self.links[sender].receive(ice)
-            case RestartRelay(d=restart):
-                self.links[sender].receive(Restart(to=ToMember(self.sid), d=restart))
+            case OfferRelay() | AnswerRelay() | IceRelay() | RestartRelay():
+                self.links[sender].receive(frame)
             case _:
                 pass
 
@@ -339,10 +343,7 @@ class Member:
             self.keys.tick(now)
             self._settle(now)
 
-    def _spawn(self, work: object) -> None:
-        task = asyncio.create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-__all__ = ["SOURCES", "Listener", "Member", "MemberSettings"]

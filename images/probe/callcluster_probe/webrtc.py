@@ -1,7 +1,7 @@
 """One peer connection to one member, carrying encoded frames that are sealed already.
 
-The one file that touches what aiortc and aioice keep to themselves: aiortc decodes what it receives, and has
-no public way to hand out the encoded frame. ``tests/integration/probe/test_webrtc.py`` notices changes.
+The one file that touches what aiortc and aioice keep private: aiortc decodes what it receives and has no
+public way to hand out the encoded frame. ``tests/integration/probe/test_webrtc.py`` notices changes.
 """
 
 from __future__ import annotations
@@ -112,7 +112,10 @@ class PeerLink:
         self._ice = ice
         self._on_state = on_state
         self._tracks: dict[Source, _SealedTrack] = {}
+        self._taps: dict[Source, _Tap] = {}
         self._remote_sdp = ""
+        self.gathered = False
+        """Whether all candidates of this side are known."""
         for source in SOURCES:
             kind = "audio" if source == "mic" else "video"
             if source in sends:
@@ -124,7 +127,7 @@ class PeerLink:
             known = RTCRtpReceiver.getCapabilities(kind)
             assert known is not None
             transceiver.setCodecPreferences([c for c in known.codecs if c.mimeType in CODECS[kind]])
-            _tap(transceiver.receiver, source, on_frame)
+            self._taps[source] = _tap(transceiver.receiver, source, on_frame)
         self._connection.on("connectionstatechange", self._state_changed)
 
     @property
@@ -140,6 +143,7 @@ class PeerLink:
     async def offer(self) -> str:
         """An offer with all candidates in it."""
         await self._connection.setLocalDescription(await self._connection.createOffer())
+        self.gathered = True
         return self._connection.localDescription.sdp
 
     async def answer(self, offer: str) -> str:
@@ -150,6 +154,7 @@ class PeerLink:
         """
         await self._set_remote(offer, "offer")
         await self._connection.setLocalDescription(await self._connection.createAnswer())
+        self.gathered = True
         return self._connection.localDescription.sdp
 
     async def accept(self, answer: str) -> None:
@@ -184,8 +189,12 @@ class PeerLink:
         if self.state == "connected" and source in self._tracks:
             self._tracks[source].put(frame, timestamp)
 
+    def want_key_frame(self, source: Source) -> None:
+        """Ask the other side for a key frame when its next packet comes."""
+        self._taps[source].key_frame_wanted = True
+
     def has_relay_candidate(self) -> bool:
-        """Whether a TURN server gave this side an address; known once ``offer`` or ``answer`` returned."""
+        """Whether a TURN server gave this side an address; known once ``gathered``."""
         transport = self._connection.getTransceivers()[0].receiver.transport.transport
         return any(c.type == "relay" for c in transport.iceGatherer.getLocalCandidates())
 
@@ -286,6 +295,7 @@ class _Tap:
         self._source = source
         self._on_frame = on_frame
         self._assembler = FrameAssembler()
+        self.key_frame_wanted = False
 
     def add(self, packet: Any) -> tuple[bool, None]:
         """As the jitter buffer: takes a packet, says whether a key frame is needed."""
@@ -298,7 +308,8 @@ class _Tap:
         lost, frames = self._assembler.add(packet.sequence_number, part)
         for frame in frames:
             self._on_frame(self._source, frame)
-        return lost, None
+        wanted, self.key_frame_wanted = lost or self.key_frame_wanted, False
+        return wanted, None
 
     def get(self) -> None:
         """As the queue: tells the decoder's thread to end at once."""
@@ -307,11 +318,12 @@ class _Tap:
         """As the queue: only ever gets the sign to end."""
 
 
-def _tap(receiver: RTCRtpReceiver, source: Source, on_frame: Callable[[Source, bytes], None]) -> None:
+def _tap(receiver: RTCRtpReceiver, source: Source, on_frame: Callable[[Source, bytes], None]) -> _Tap:
     tap = _Tap(source, on_frame)
     for name in ("_RTCRtpReceiver__jitter_buffer", "_RTCRtpReceiver__decoder_queue"):
         getattr(receiver, name)  # fail loudly where a release of aiortc renamed it
         setattr(receiver, name, tap)
+    return tap
 
 
 def _transport_of(sdp: str) -> frozenset[str]:

@@ -1,0 +1,118 @@
+"""``callcluster-probe``: places a real encrypted call through a deployment and reports."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from callcluster_probe.e2ee.encode import CryptoError, unb64
+from callcluster_probe.probe import ProbeSettings, probe
+from callcluster_probe.report import as_json, as_text
+
+ROOM = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+MIN_SECRET_BYTES = 32
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0 where the call works, 1 where it does not; wrong arguments exit with 2.
+    """
+    settings, as_object = _parse(argv)
+    report = asyncio.run(probe(settings))
+    if as_object:
+        print(as_json(report))
+    else:
+        print(as_text(report), file=sys.stdout if report.ok else sys.stderr)
+    return 0 if report.ok else 1
+
+
+def _parse(argv: Sequence[str] | None) -> tuple[ProbeSettings, bool]:
+    parser = argparse.ArgumentParser(
+        prog="callcluster-probe",
+        description=(
+            "Place a real encrypted call through a deployment: two headless members send each other video "
+            "and audio, and a third one without their room secret must decrypt nothing."
+        ),
+        epilog="Exit codes: 0 the call works, 1 it does not (one line says why), 2 wrong arguments.",
+    )
+    parser.add_argument(
+        "--url", default="ws://localhost:3000", help="signaling server (default: %(default)s)"
+    )
+    parser.add_argument("--relay", action="store_true", help="let media go through TURN only")
+    parser.add_argument(
+        "--turn-transport",
+        choices=("udp", "tcp", "tls"),
+        help="reach TURN over this transport only (default: the first that the server offers)",
+    )
+    parser.add_argument(
+        "--duration", type=_seconds, default=5.0, help="seconds of media to watch (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        help="seconds after which the call has failed, whatever happens (default: duration + 25)",
+    )
+    parser.add_argument("--room", help="room to call in (default: a random one)")
+    parser.add_argument("--secret", help="room secret: the k of a join link (default: a random one)")
+    tokens = parser.add_mutually_exclusive_group()
+    tokens.add_argument("--token", help="join token, where the server wants one; used by all members")
+    tokens.add_argument(
+        "--jwt-secret-file", type=Path, help="file with the server's JWT secret, to make join tokens with"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args(argv)
+    url = urlsplit(arguments.url)
+    if url.scheme not in ("ws", "wss") or not url.hostname:
+        parser.error(f"--url must be a ws:// or wss:// address, not {arguments.url!r}")
+    if arguments.room is not None and not ROOM.fullmatch(arguments.room):
+        parser.error("--room may have letters, digits, '.', '_', '~' and '-', at most 128 of them")
+    if arguments.turn_transport and not arguments.relay:
+        parser.error("--turn-transport needs --relay")
+    if arguments.timeout is not None and arguments.timeout <= arguments.duration:
+        parser.error("--timeout must be longer than --duration")
+    try:
+        secret = unb64(arguments.secret) if arguments.secret is not None else None
+    except CryptoError:
+        secret = b""
+    if secret is not None and len(secret) != 32:
+        parser.error("--secret must be 32 bytes in base64url without padding, as in a join link")
+    jwt_secret = None
+    if arguments.jwt_secret_file is not None:
+        try:
+            jwt_secret = arguments.jwt_secret_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            parser.error(
+                f"--jwt-secret-file can't be read: {getattr(error, 'strerror', None) or 'no text'}"
+            )
+        if len(jwt_secret.encode()) < MIN_SECRET_BYTES:
+            parser.error(f"--jwt-secret-file must hold at least {MIN_SECRET_BYTES} bytes")
+    settings = ProbeSettings(
+        url=arguments.url,
+        relay=arguments.relay,
+        turn_transport=arguments.turn_transport,
+        duration=arguments.duration,
+        timeout=arguments.timeout or arguments.duration + 25,
+        room=arguments.room,
+        secret=secret,
+        token=arguments.token,
+        jwt_secret=jwt_secret,
+    )
+    return settings, arguments.json
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 3_600:
+        raise argparse.ArgumentTypeError("must be above 0 and at most 3600")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""What the probe found, as one object for a monitor and as text for a person."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class MemberReport(msgspec.Struct, kw_only=True):
+    """One of the two members; frames are those of the other one."""
+
+    join_to_first_frame_ms: int
+    """From the second member's ``join`` to the first frame that this one decrypted."""
+    received: int
+    opened: int
+    video_decoded: int
+    video_matched: int
+    audio_decoded: int
+    audio_matched: int
+    packets_received: int
+    packets_lost: int
+    loss_percent: float
+    local_candidate: str
+    remote_candidate: str
+    protocol: str
+    """From this member to the other one, or to its relay: ``udp``, ``tcp`` or ``tls``."""
+
+
+class StrangerReport(msgspec.Struct, kw_only=True):
+    """A third member with another room secret."""
+
+    received: int
+    opened: int
+    trusted_by: int
+    given_away: int
+    """Its own frames that the others opened."""
+
+
+class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One call. With ``ok`` false, ``error`` says in one line why."""
+
+    ok: bool
+    error: str | None = None
+    seconds: float = 0.0
+    route: str | None = None
+    """``direct`` or ``relay``."""
+    turn: str | None = None
+    """Address of the TURN server in use."""
+    members: list[MemberReport] = msgspec.field(default_factory=list)
+    stranger: StrangerReport | None = None
+    stranger_refused: str | None = None
+    """Why the third member could not join, so that the check of a wrong secret did not take place."""
+
+
+def as_json(report: Report) -> str:
+    """One line of JSON."""
+    return msgspec.json.encode(report).decode()
+
+
+def as_text(report: Report) -> str:
+    """A few lines for a terminal."""
+    if not report.ok:
+        return f"The call failed: {report.error}"
+    via = f" through {report.turn}" if report.turn else ""
+    lines = [f"The call works: {report.route}{via}, {report.seconds:.1f} s"]
+    for name, member in zip(("first", "second"), report.members, strict=True):
+        lines.append(
+            f"  {name:6} member: first frame after {member.join_to_first_frame_ms} ms, "
+            f"{member.opened} of {member.received} frames decrypted, "
+            f"{member.video_matched} of {member.video_decoded} pictures and "
+            f"{member.audio_matched} of {member.audio_decoded} sounds right, "
+            f"{member.loss_percent:.1f} % of packets lost, "
+            f"{member.local_candidate} to {member.remote_candidate} over {member.protocol}"
+        )
+    if report.stranger:
+        lines.append(
+            f"  wrong secret : {report.stranger.opened} of {report.stranger.received} frames decrypted, "
+            f"trusted by {report.stranger.trusted_by}"
+        )
+    elif report.stranger_refused:
+        lines.append(
+            f"  wrong secret : not checked, a third member could not join ({report.stranger_refused})"
+        )
+    return "\n".join(lines)
