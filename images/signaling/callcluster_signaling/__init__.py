@@ -1,0 +1,1 @@
+"""Signaling server: rooms, key lane, resume, TURN credentials."""

@@ -1,0 +1,32 @@
+"""``python -m callcluster_signaling``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from callcluster_common import logs
+from callcluster_common.environment import Environment, SettingError
+
+from callcluster_signaling import settings
+from callcluster_signaling.server import run
+
+
+def main() -> int:
+    """Run the process; 0 after a drain, 2 for settings that can't be used."""
+    try:
+        chosen = settings.read(Environment(os.environ))
+    except SettingError as error:
+        print(f"callcluster-signaling: {error}", file=sys.stderr)
+        return 2
+    logs.configure(chosen.log_level)
+    try:
+        return asyncio.run(run(chosen))
+    except OSError as error:
+        print(f"callcluster-signaling: {error.strerror or error}; set another port", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

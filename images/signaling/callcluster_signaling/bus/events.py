@@ -1,0 +1,15 @@
+"""Entries that a bus publishes of its own accord. ``lua/*.lua`` writes the same bytes."""
+
+from __future__ import annotations
+
+from callcluster_common.messages.server import LeftReason
+
+
+def left_line(uid: str, sid: str, reason: LeftReason) -> bytes:
+    """A member is out of the room."""
+    return f'["{uid}"]\n{{"t":"ev","d":{{"kind":"left","sid":"{sid}","reason":"{reason}"}}}}'.encode()
+
+
+def reconnecting_line(uid: str, sid: str) -> bytes:
+    """A member's socket is gone, and its place is kept."""
+    return f'["{uid}"]\n{{"t":"ev","d":{{"kind":"reconnecting","sid":"{sid}"}}}}'.encode()

@@ -1,0 +1,196 @@
+"""One room's ledger in memory: the rules that ``lua/*.lua`` state for Redis, and their oracle in tests."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from callcluster_signaling.bus import (
+    EPOCH_LOST,
+    HISTORY_ENTRIES,
+    HISTORY_MS,
+    LEASE_MS,
+    NOT_OWNER,
+    Entry,
+    History,
+    Occupant,
+    Person,
+    RefusedError,
+    Renewal,
+    Return,
+    RoomState,
+    Ticket,
+    split_line,
+)
+from callcluster_signaling.bus.events import left_line, reconnecting_line
+
+
+class Owner:
+    """Who speaks for a member: the claim of a socket, empty while it is away."""
+
+    __slots__ = ("attempt", "claim")
+
+    def __init__(self, claim: str, attempt: int) -> None:
+        self.claim = claim
+        self.attempt = attempt
+
+
+class Ledger:
+    """State and history of one room. Times are milliseconds of one monotonic clock."""
+
+    def __init__(self) -> None:
+        self.epoch = ""
+        self.off = 0
+        self.locked = False
+        self.entries: deque[tuple[int, Entry]] = deque(maxlen=HISTORY_ENTRIES)
+        self.members: dict[str, bytes] = {}
+        self.owners: dict[str, Owner] = {}
+        self.people: dict[str, Person] = {}
+        self.leases: dict[str, int] = {}
+        self.bans: dict[str, int] = {}
+
+    def _append(self, line: bytes, now: int) -> Entry:
+        self.off += 1
+        entry = Entry(self.off, line)
+        self.entries.append((now, entry))
+        return entry
+
+    def _forget(self, sid: str) -> None:
+        for table in (self.members, self.owners, self.people, self.leases):
+            table.pop(sid, None)
+
+    def state(self) -> RoomState:
+        """The whole room."""
+        occupants = [Occupant(sid, line, self.owners[sid].claim) for sid, line in self.members.items()]
+        return RoomState(self.epoch, self.off, self.locked, occupants)
+
+    def join(self, ticket: Ticket, now: int) -> list[Entry]:
+        """Enter; return what was published, the newcomer's own entry last.
+
+        Raises:
+            RefusedError: banned, locked or full.
+        """
+        person = ticket.person
+        if any(self.bans.get(key, 0) > now for key in (person.user, person.jti) if key):
+            raise RefusedError("banned")
+        former = [sid for sid, other in self.people.items() if other.cid == person.cid]
+        if any(self.people[sid].user != person.user for sid in former):
+            raise RefusedError("duplicate")
+        if self.locked and not ticket.moderator and not former:
+            raise RefusedError("room_locked")
+        if len(self.members) - len(former) >= ticket.capacity:
+            raise RefusedError("room_full")
+        if not self.members:
+            self.epoch, self.locked = ticket.epoch, False
+            self.entries.clear()
+        published = []
+        for sid in former:
+            self._forget(sid)
+            published.append(self._append(left_line(ticket.uid, sid, "left"), now))
+        self.members[ticket.sid] = ticket.member
+        self.owners[ticket.sid] = Owner(ticket.claim, 0)
+        self.people[ticket.sid] = person
+        self.leases[ticket.sid] = now + LEASE_MS
+        published.append(self._append(ticket.line, now))
+        return published
+
+    def publish(
+        self, epoch: str, sid: str, claim: str, line: bytes, change: bytes, now: int
+    ) -> Entry | int:
+        """Append a line for a member; return it, or why not."""
+        if epoch != self.epoch:
+            return EPOCH_LOST
+        owner = self.owners.get(sid)
+        if owner is None or owner.claim != claim:
+            return NOT_OWNER
+        if change[:1] == b"M":
+            self.members[sid] = change[1:]
+        elif change[:1] == b"L":
+            self.locked = change == b"L1"
+        return self._append(line, now)
+
+    def attach(
+        self, sid: str, claim: str, attempt: int, line: bytes, epoch: str, off: int, now: int
+    ) -> tuple[Return, Entry] | None:
+        """Take over a place; return what to tell the member, and what was published.
+
+        Raises:
+            RefusedError: a newer attempt has it.
+        """
+        owner = self.owners.get(sid)
+        if owner is None:
+            return None
+        if owner.attempt > attempt:
+            raise RefusedError("replaced")
+        previous, owner.claim, owner.attempt = owner.claim, claim, attempt
+        self.leases[sid] = now + LEASE_MS
+        missed = self._since(off, now) if epoch == self.epoch else None
+        heads = (split_line(entry.line)[0] for _, entry in self.entries)
+        requests = [head.request for head in heads if head.sender == sid and head.request]
+        entry = self._append(line, now)
+        return Return(self.state(), missed, requests, previous), entry
+
+    def detach(self, sid: str, claim: str, line: bytes, keep_ms: int, now: int) -> Entry | None:
+        """Keep the place of a member whose socket is gone."""
+        owner = self.owners.get(sid)
+        if owner is None or owner.claim != claim:
+            return None
+        owner.claim = ""
+        self.leases[sid] = now + keep_ms
+        return self._append(line, now)
+
+    def remove(self, sid: str, claim: str, line: bytes, ban_ms: int, now: int) -> Entry | None:
+        """Take a member out."""
+        owner = self.owners.get(sid)
+        if owner is None or (claim and owner.claim != claim):
+            return None
+        if ban_ms:
+            person = self.people[sid]
+            self.bans.update({key: now + ban_ms for key in (person.user, person.jti) if key})
+        self._forget(sid)
+        return self._append(line, now)
+
+    def end(self, line: bytes, now: int) -> Entry | None:
+        """Take everybody out."""
+        if not self.members:
+            return None
+        for sid in list(self.members):
+            self._forget(sid)
+        return self._append(line, now)
+
+    def renew(
+        self, claims: list[tuple[str, str]], uid: str, keep_ms: int, now: int
+    ) -> tuple[Renewal, list[Entry]]:
+        """Renew leases, then let go of members whose lease ran out."""
+        lost = []
+        for sid, claim in claims:
+            owner = self.owners.get(sid)
+            if owner is None or owner.claim != claim:
+                lost.append(sid)
+            else:
+                self.leases[sid] = now + LEASE_MS
+        published = []
+        for sid, until in sorted(self.leases.items()):
+            if until > now:
+                continue
+            owner = self.owners[sid]
+            if owner.claim:
+                owner.claim = ""
+                self.leases[sid] = now + keep_ms
+                published.append(self._append(reconnecting_line(uid, sid), now))
+            else:
+                self._forget(sid)
+                published.append(self._append(left_line(uid, sid, "timeout"), now))
+        return Renewal(self.epoch, self.off, lost), published
+
+    def _since(self, after: int, now: int) -> list[Entry] | None:
+        while self.entries and self.entries[0][0] < now - HISTORY_MS:
+            self.entries.popleft()
+        if after == self.off:
+            return []
+        if after > self.off or not self.entries or self.entries[0][1].off > after + 1:
+            return None
+        return [entry for _, entry in self.entries if entry.off > after]
+
+    def history(self, after: int, now: int) -> History:
+        """Entries after an offset."""
+        return History(self.epoch, self.off, self._since(after, now))

@@ -1,0 +1,212 @@
+"""The bus of a single process: ledgers in memory, delivery by direct call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from callcluster_common.redis_keys import RoomKeys
+
+from callcluster_signaling.bus import (
+    NOT_OWNER,
+    SESSION_MS,
+    Done,
+    Entry,
+    History,
+    Listener,
+    Person,
+    RefusedError,
+    Renewal,
+    Return,
+    RoomState,
+    Ticket,
+)
+from callcluster_signaling.bus.ledger import Ledger
+
+
+class SessionRecord:
+    """What is kept of one session."""
+
+    __slots__ = ("attempt", "expires", "record", "secret")
+
+    def __init__(self, secret: str, record: bytes, attempt: int, expires: int) -> None:
+        self.secret = secret
+        self.record = record
+        self.attempt = attempt
+        self.expires = expires
+
+
+def _now() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+class MemoryBus:
+    """Implements :class:`callcluster_signaling.bus.Bus` for ``memory://``."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Ledger] = {}
+        self._subscribed: set[str] = set()
+        self._sessions: dict[str, SessionRecord] = {}
+        self._listener: Listener
+
+    @property
+    def up(self) -> bool:
+        """Memory is always there."""
+        return True
+
+    @property
+    def trouble(self) -> str | None:
+        """Memory has none."""
+        return None
+
+    @property
+    def probe_seconds(self) -> float:
+        """A call takes no time worth a figure."""
+        return 0.0
+
+    @property
+    def queued(self) -> int:
+        """Nothing waits."""
+        return 0
+
+    async def start(self, pod: str, listener: Listener) -> None:
+        """Nothing to connect."""
+        self._listener = listener
+
+    async def stop(self) -> None:
+        """Nothing to bring out."""
+
+    async def put_session(self, sid: str, secret: str, record: bytes, attempt: int) -> None:
+        """See the port."""
+        now = _now()
+        if sid not in self._sessions:
+            self._sessions = {key: kept for key, kept in self._sessions.items() if kept.expires > now}
+        self._sessions[sid] = SessionRecord(secret, record, attempt, now + SESSION_MS)
+
+    async def take_session(self, sid: str, secret: str, attempt: int) -> bytes | None:
+        """See the port."""
+        kept = self._sessions.get(sid)
+        if kept is None or kept.expires <= _now() or kept.secret != secret:
+            return None
+        if kept.attempt > attempt:
+            raise RefusedError("replaced")
+        kept.attempt = attempt
+        return kept.record
+
+    async def drop_session(self, sid: str) -> None:
+        """See the port."""
+        self._sessions.pop(sid, None)
+
+    def touch_sessions(self, sids: list[str]) -> None:
+        """See the port."""
+        expires = _now() + SESSION_MS
+        for sid in sids:
+            if kept := self._sessions.get(sid):
+                kept.expires = expires
+
+    async def subscribe(self, room: RoomKeys) -> None:
+        """See the port."""
+        self._subscribed.add(room.name)
+
+    def unsubscribe(self, room: RoomKeys) -> None:
+        """See the port."""
+        self._subscribed.discard(room.name)
+
+    def _push(self, room: RoomKeys, entries: Iterable[Entry]) -> None:
+        if room.name in self._subscribed:
+            epoch = self._rooms[room.name].epoch
+            for off, line in entries:
+                self._listener.on_entry(room.name, epoch, off, line)
+
+    async def join(self, room: RoomKeys, ticket: Ticket) -> RoomState:
+        """See the port."""
+        ledger = self._rooms.setdefault(room.name, Ledger())
+        published = ledger.join(ticket, _now())
+        state = ledger.state()
+        self._push(room, published)
+        return state
+
+    async def attach(
+        self, room: RoomKeys, sid: str, claim: str, attempt: int, line: bytes, epoch: str, off: int
+    ) -> Return | None:
+        """See the port."""
+        ledger = self._rooms.get(room.name)
+        found = ledger.attach(sid, claim, attempt, line, epoch, off, _now()) if ledger else None
+        if found is None:
+            return None
+        self._push(room, [found[1]])
+        return found[0]
+
+    def publish(
+        self, room: RoomKeys, epoch: str, sid: str, claim: str, line: bytes, change: bytes, done: Done
+    ) -> None:
+        """See the port."""
+        ledger = self._rooms.get(room.name)
+        result = ledger.publish(epoch, sid, claim, line, change, _now()) if ledger else NOT_OWNER
+        if isinstance(result, int):
+            done(result)
+        else:
+            done(result.off)
+            self._push(room, [result])
+
+    async def detach(self, room: RoomKeys, sid: str, claim: str, line: bytes, keep_ms: int) -> None:
+        """See the port."""
+        if (ledger := self._rooms.get(room.name)) and (
+            entry := ledger.detach(sid, claim, line, keep_ms, _now())
+        ):
+            self._push(room, [entry])
+
+    async def remove(self, room: RoomKeys, sid: str, claim: str, line: bytes, ban_ms: int) -> bool:
+        """See the port."""
+        ledger = self._rooms.get(room.name)
+        entry = ledger.remove(sid, claim, line, ban_ms, _now()) if ledger else None
+        if entry is None:
+            return False
+        self._push(room, [entry])
+        self._forget_empty(room)
+        return True
+
+    async def end(self, room: RoomKeys, line: bytes) -> bool:
+        """See the port."""
+        ledger = self._rooms.get(room.name)
+        entry = ledger.end(line, _now()) if ledger else None
+        if entry is None:
+            return False
+        self._push(room, [entry])
+        self._forget_empty(room)
+        return True
+
+    async def renew(self, room: RoomKeys, claims: list[tuple[str, str]], uid: str, keep_ms: int) -> Renewal:
+        """See the port."""
+        ledger = self._rooms.get(room.name)
+        if ledger is None:
+            return Renewal("", 0, [sid for sid, _ in claims])
+        renewal, published = ledger.renew(claims, uid, keep_ms, _now())
+        self._push(room, published)
+        self._forget_empty(room)
+        return renewal
+
+    def _forget_empty(self, room: RoomKeys) -> None:
+        ledger = self._rooms[room.name]
+        if not ledger.members and all(until <= _now() for until in ledger.bans.values()):
+            del self._rooms[room.name]
+
+    async def history(self, room: RoomKeys, after: int) -> History:
+        """See the port."""
+        ledger = self._rooms.get(room.name)
+        return ledger.history(after, _now()) if ledger else History("", 0, None)
+
+    async def state(self, room: RoomKeys) -> RoomState | None:
+        """See the port."""
+        ledger = self._rooms.get(room.name)
+        return ledger.state() if ledger else None
+
+    async def restore(
+        self, room: RoomKeys, known: RoomState, people: dict[str, Person], epoch: str, keep_ms: int
+    ) -> RoomState:
+        """Memory is lost with the process alone, and then there is nobody to restore for."""
+        return known
+
+    def post(self, pod: str, data: bytes) -> None:
+        """See the port."""
+        self._listener.on_post(data)

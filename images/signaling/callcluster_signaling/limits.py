@@ -1,0 +1,99 @@
+"""Token buckets: how much one connection, or one address, may ask for."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple
+
+
+class Rate(NamedTuple):
+    """A sustained rate in events a second and the burst above it."""
+
+    per_second: float
+    burst: float
+
+
+class Bucket:
+    """A token bucket that starts full."""
+
+    __slots__ = ("_at", "_level", "rate")
+
+    def __init__(self, rate: Rate, now: float) -> None:
+        self.rate = rate
+        self._level = rate.burst
+        self._at = now
+
+    def take(self, now: float) -> float:
+        """Take one token; return 0.0, or the seconds until there is one (and take nothing)."""
+        per_second, burst = self.rate
+        level = self._level + (now - self._at) * per_second
+        self._at = now
+        if level > burst:
+            level = burst
+        if level >= 1.0:
+            self._level = level - 1.0
+            return 0.0
+        self._level = level
+        return (1.0 - level) / per_second
+
+    def full(self, now: float) -> bool:
+        """Whether nothing was taken for so long that the bucket can be forgotten."""
+        return self._level + (now - self._at) * self.rate.per_second >= self.rate.burst
+
+
+MESSAGES = Rate(30, 120)
+ICE = Rate(20, 100)
+KEYS = Rate(20, 60)
+HANDSHAKES = Rate(100, 200)
+"""A whole office, or an ingress, may stand behind one address."""
+
+MAX_STRIKES = 100
+"""Frames beyond a limit, or unusable, that one connection may send before it is closed."""
+MAX_WAITING_PER_ADDRESS = 200
+MAX_WAITING = 2_000
+"""Sockets that have not said hello yet."""
+
+
+class Doorkeeper:
+    """Decides which handshakes go through, by address."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, Bucket] = {}
+        self._waiting: dict[str, int] = {}
+        self._total = 0
+
+    def knock(self, address: str, now: float) -> float:
+        """Return 0.0 if a handshake from ``address`` may go on, otherwise how long to stay away (s)."""
+        bucket = self._buckets.get(address)
+        if bucket is None:
+            if len(self._buckets) >= 4 * MAX_WAITING:
+                self.forget(now)
+            bucket = self._buckets[address] = Bucket(HANDSHAKES, now)
+        if self._total >= MAX_WAITING or self._waiting.get(address, 0) >= MAX_WAITING_PER_ADDRESS:
+            return 1.0
+        return bucket.take(now)
+
+    def enter(self, address: str) -> None:
+        """A socket opened and has not said hello yet."""
+        self._waiting[address] = self._waiting.get(address, 0) + 1
+        self._total += 1
+
+    def settle(self, address: str) -> None:
+        """That socket said hello, or went away."""
+        left = self._waiting[address] - 1
+        if left:
+            self._waiting[address] = left
+        else:
+            del self._waiting[address]
+        self._total -= 1
+
+    def forget(self, now: float) -> None:
+        """Drop buckets that have filled up again."""
+        self._buckets = {address: b for address, b in self._buckets.items() if not b.full(now)}
+
+
+def address_group(address: str) -> str:
+    """The unit that limits apply to: an IPv4 address, or the /64 of an IPv6 address."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))

@@ -1,0 +1,255 @@
+"""One pod's copy of a room: puts entries in order, keeps the roster, and says who gets what.
+
+Sans-I/O: lines go in, deliveries and evictions come out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+from callcluster_common.messages.server import (
+    AnswerRelay,
+    Event,
+    IceRelay,
+    LeftReason,
+    MsgRelay,
+    OfferRelay,
+    RestartRelay,
+)
+from callcluster_common.messages.types import Member, Snapshot
+from callcluster_common.redis_keys import RoomKeys
+
+from callcluster_signaling.bus import Entry, Head, RoomState, split_line
+
+DurableFrame = Event | OfferRelay | AnswerRelay | IceRelay | RestartRelay | MsgRelay
+
+_frame = msgspec.json.Decoder(DurableFrame)
+_member = msgspec.json.Decoder(Member)
+
+MAX_EARLY = 4_096
+"""Lines kept while one before them is missing; beyond that the history is the better source."""
+
+
+class Deliver(NamedTuple):
+    """Send ``frame`` to the local sockets of ``sids``."""
+
+    sids: list[str]
+    frame: bytes
+
+
+class Evict(NamedTuple):
+    """A local member is out of the room."""
+
+    sid: str
+    reason: LeftReason
+
+
+Outcome = Deliver | Evict
+
+
+def numbered(off: int, frame: bytes) -> bytes:
+    """A client's frame with its offset."""
+    return b'{"off":%d,%b' % (off, frame[1:])
+
+
+def concerns(head: Head, frame: DurableFrame, sid: str) -> bool:
+    """Whether a member gets this entry: nobody hears itself, or what was meant for another."""
+    return head.to == sid if head.to else _subject(head, frame) != sid
+
+
+def _subject(head: Head, frame: DurableFrame) -> str | None:
+    """The one member that an entry for the whole room is not for."""
+    return frame.d.sid if isinstance(frame, Event) else head.sender
+
+
+def roster(state: RoomState) -> list[Member]:
+    """The members of a state; lines that no honest pod writes are left out."""
+    members = []
+    for _, line, claim in state.occupants:
+        try:
+            member = _member.decode(line)
+        except (msgspec.MsgspecError, RecursionError):
+            continue
+        member.reconnecting = not claim
+        members.append(member)
+    return members
+
+
+class Room:
+    """A room as this pod knows it."""
+
+    def __init__(self, keys: RoomKeys, room_id: str, opaque: str) -> None:
+        self.keys = keys
+        self.id = room_id
+        self.opaque = opaque
+        """Its name in logs and reports."""
+        self.epoch = ""
+        self.off = 0
+        self.locked = False
+        self.members: dict[str, Member] = {}
+        self.claims: dict[str, str] = {}
+        """Which socket speaks for a member, and on which pod; absent while it is reconnecting."""
+        self.positions: dict[str, int] = {}
+        """Local members, and the offset from which on they get entries."""
+        self.told = 0
+        """Highest offset that the bus is known to have."""
+        self.lost_epoch = False
+        """An entry of another epoch came: the room was rebuilt elsewhere."""
+        self.refused = 0
+        """Lines that no honest pod sends."""
+        self._early: dict[int, tuple[str, bytes]] = {}
+        self._arrivals = 0
+        self._meanwhile: list[Entry] = []
+        self._trusted: dict[str, DurableFrame] = {}
+
+    @property
+    def gap(self) -> bool:
+        """Whether entries wait for one that has not come."""
+        return bool(self._early)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether a state was taken over; until then lines only wait."""
+        return bool(self.epoch)
+
+    def load(self, state: RoomState) -> list[Outcome]:
+        """Take over a state: for a new copy, or after a loss; return what waiting lines add to it."""
+        self.epoch, self.off, self.locked = state.epoch, state.off, state.locked
+        self.lost_epoch = False
+        self.members.clear()
+        for member in roster(state):
+            self.members[member.sid] = member
+        self.claims = {sid: claim for sid, _, claim in state.occupants if claim}
+        self._early = {
+            off: (epoch, line)
+            for off, (epoch, line) in self._early.items()
+            if off > self.off and epoch == self.epoch
+        }
+        outcomes: list[Outcome] = []
+        self._follow(outcomes)
+        return outcomes
+
+    def snapshot(self) -> Snapshot:
+        """The roster for a client."""
+        return Snapshot(members=list(self.members.values()), locked=self.locked)
+
+    def await_arrival(self) -> None:
+        """Someone is about to be seated: remember what is applied until :meth:`seat`, :meth:`give_up`."""
+        self._arrivals += 1
+
+    def give_up(self) -> None:
+        """That member does not come."""
+        self._arrivals -= 1
+        if not self._arrivals:
+            self._meanwhile.clear()
+
+    def seat(self, sid: str, state: RoomState) -> list[bytes]:
+        """From now on ``sid`` gets what comes after ``state``; return what has come already."""
+        if not self.loaded:
+            self.load(state)
+        self.positions[sid] = state.off
+        meanwhile = [entry for entry in self._meanwhile if entry.off > state.off]
+        self.give_up()
+        return replay(meanwhile, sid)
+
+    def trust(self, uid: str, frame: DurableFrame) -> None:
+        """This pod publishes ``frame`` itself as ``uid``: it need not be checked when it comes back."""
+        self._trusted[uid] = frame
+
+    def distrust(self, uid: str) -> None:
+        """That entry will not come."""
+        self._trusted.pop(uid, None)
+
+    def receive(self, epoch: str, off: int, line: bytes) -> list[Outcome]:
+        """A pushed line: act on it and on those that it was missing for."""
+        if epoch != self.epoch and self.loaded:
+            self.lost_epoch = True
+            return []
+        if off <= self.off:
+            return []
+        if off != self.off + 1 or not self.loaded:
+            if len(self._early) < MAX_EARLY:
+                self._early[off] = (epoch, line)
+            return []
+        outcomes: list[Outcome] = []
+        self._apply(off, line, outcomes)
+        if self._early:
+            self._follow(outcomes)
+        return outcomes
+
+    def _follow(self, outcomes: list[Outcome]) -> None:
+        while (following := self._early.pop(self.off + 1, None)) is not None:
+            self._apply(self.off + 1, following[1], outcomes)
+
+    def catch_up(self, entries: list[Entry]) -> list[Outcome]:
+        """Lines of the history, in order."""
+        outcomes: list[Outcome] = []
+        for off, line in entries:
+            outcomes += self.receive(self.epoch, off, line)
+        return outcomes
+
+    def _apply(self, off: int, line: bytes, outcomes: list[Outcome]) -> None:
+        self.off = off
+        if self._arrivals:
+            self._meanwhile.append(Entry(off, line))
+        try:
+            head, raw = split_line(line)
+            frame = self._trusted.pop(head.uid, None) or _frame.decode(raw)
+        except (ValueError, msgspec.MsgspecError, RecursionError):
+            self.refused += 1
+            return
+        evicted: list[Outcome] = []
+        if isinstance(frame, Event):
+            evicted = self._happened(head, frame)
+        positions = self.positions
+        if head.to:
+            sids = [head.to] if positions.get(head.to, off) < off else []
+        else:
+            subject = _subject(head, frame)
+            sids = [sid for sid, position in positions.items() if position < off and sid != subject]
+        if sids:
+            outcomes.append(Deliver(sids, numbered(off, raw)))
+        outcomes += evicted
+
+    def _happened(self, head: Head, event: Event) -> list[Outcome]:
+        """Keep the roster; return local members that are out by this."""
+        d = event.d
+        if d.kind == "locked":
+            self.locked = bool(d.locked)
+        elif d.kind == "ended":
+            self.members.clear()
+            self.claims.clear()
+            return [Evict(sid, "ended") for sid in self.positions]
+        elif d.kind == "joined" and d.member is not None:
+            self.members[d.member.sid] = d.member
+            self.claims[d.member.sid] = head.uid
+        elif d.sid is not None and (member := self.members.get(d.sid)) is not None:
+            if d.kind == "left":
+                del self.members[d.sid]
+                self.claims.pop(d.sid, None)
+                if d.sid in self.positions:
+                    return [Evict(d.sid, d.reason or "left")]
+            elif d.kind == "updated" and d.state is not None:
+                member.state = d.state
+            elif d.kind == "reconnecting":
+                member.reconnecting = True
+                self.claims.pop(d.sid, None)
+            elif d.kind == "resumed":
+                member.reconnecting = False
+                self.claims[d.sid] = head.uid
+        return []
+
+
+def replay(entries: list[Entry], sid: str) -> list[bytes]:
+    """The frames among ``entries`` that a returning member missed."""
+    frames = []
+    for off, line in entries:
+        try:
+            head, raw = split_line(line)
+            frame = _frame.decode(raw)
+        except (ValueError, msgspec.MsgspecError, RecursionError):
+            continue
+        if concerns(head, frame, sid):
+            frames.append(numbered(off, raw))
+    return frames

@@ -1,0 +1,278 @@
+"""The rooms that this pod has members in: subscribes to them, delivers, catches up and rebuilds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from callcluster_common import redis_keys, room_names
+from callcluster_common.messages import server
+from callcluster_common.messages.types import CloseCode
+
+from callcluster_signaling.bus import RENEW_SECONDS, Bus, Occupant, RoomState, UnavailableError
+from callcluster_signaling.links import Link, fan_out
+from callcluster_signaling.metrics import Counts
+from callcluster_signaling.room import Evict, Outcome, Room
+from callcluster_signaling.session import encode
+
+log = logging.getLogger(__name__)
+
+GAP_SECONDS = 0.2
+"""How long a missing line may be on its way before the history is asked."""
+RESTORE_SPREAD_SECONDS = 1.0
+
+
+class Rooms:
+    """Registry of room copies, by opaque Redis name."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        salt: bytes,
+        counts: Counts,
+        links: dict[str, Link],
+        *,
+        uid: Callable[[], str],
+        evict: Callable[[Link, Evict], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        keep_ms: int,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            bus: where rooms live.
+            salt: of the rooms' opaque names in logs and reports.
+            counts: metrics.
+            links: the pod's sessions by sid.
+            uid: makes unique ids.
+            evict: called for a local member that is out of its room.
+            spawn: runs something in the background.
+            keep_ms: how long the place of a member without a socket is kept.
+        """
+        self._bus = bus
+        self._salt = salt
+        self._counts = counts
+        self._links = links
+        self._uid = uid
+        self._evict = evict
+        self._spawn = spawn
+        self._keep_ms = keep_ms
+        self._rooms: dict[str, Room] = {}
+        self._users: dict[str, int] = {}
+        self._subscribed: dict[str, asyncio.Task[None]] = {}
+        self._behind: dict[str, float] = {}
+        self._renew_at: dict[str, float] = {}
+        self._mending: set[str] = set()
+        self._afterwards: dict[str, list[Callable[[], None]]] = {}
+
+    def __iter__(self) -> Any:
+        return iter(list(self._rooms.values()))
+
+    def __len__(self) -> int:
+        return len(self._rooms)
+
+    def opaque(self, room_id: str) -> str:
+        """The name of a room in logs, reports and directives."""
+        return room_names.room_key(self._salt, room_id)
+
+    async def enter(self, room_id: str) -> Room:
+        """Subscribe to a room and hold it until :meth:`release`.
+
+        Raises:
+            UnavailableError: the bus is away; nothing is held.
+        """
+        keys = redis_keys.room(room_id)
+        room = self._rooms.get(keys.name)
+        if room is None:
+            room = self._rooms[keys.name] = Room(keys, room_id, self.opaque(room_id))
+            self._users[keys.name] = 0
+            self._subscribed[keys.name] = asyncio.ensure_future(self._bus.subscribe(keys))
+            self._renew_at[keys.name] = asyncio.get_running_loop().time() + RENEW_SECONDS * random.random()  # noqa: S311
+        self._users[keys.name] += 1
+        try:
+            await asyncio.shield(self._subscribed[keys.name])
+        except BaseException:
+            self.release(room)
+            raise
+        return room
+
+    def release(self, room: Room) -> None:
+        """A member left, or could not come in."""
+        name = room.keys.name
+        self._users[name] -= 1
+        if self._users[name]:
+            return
+        for table in (self._rooms, self._users, self._behind, self._renew_at):
+            table.pop(name, None)
+        subscribed = self._subscribed.pop(name)
+        subscribed.cancel()
+        self._bus.unsubscribe(room.keys)
+
+    # From the bus
+
+    def on_entry(self, name: str, epoch: str, off: int, line: bytes) -> None:
+        """A pushed line."""
+        room = self._rooms.get(name)
+        if room is None:
+            return
+        self.deliver(room, room.receive(epoch, off, line))
+        if room.lost_epoch:
+            self.mend(room)
+        elif room.gap:
+            self.expect(room)
+
+    def deliver(self, room: Room, outcomes: list[Outcome]) -> None:
+        """Carry out what a room wants."""
+        for outcome in outcomes:
+            if isinstance(outcome, Evict):
+                link = self._links.get(outcome.sid)
+                if link is not None and link.room is room:
+                    self._evict(link, outcome)
+            else:
+                links = [
+                    link for sid in outcome.sids if (link := self._links.get(sid)) and link.room is room
+                ]
+                if links:
+                    self._counts.delivered += len(links)
+                    fan_out(links, outcome.frame)
+
+    # Repair
+
+    def expect(self, room: Room) -> None:
+        """Something that this copy lacks has been published."""
+        self._behind.setdefault(room.keys.name, asyncio.get_running_loop().time())
+
+    def tick(self, now: float) -> None:
+        """Look after rooms that fell behind, and renew leases that are due."""
+        for name, since in list(self._behind.items()):
+            room = self._rooms[name]
+            if not room.gap and room.off >= room.told:
+                del self._behind[name]
+            elif now - since > GAP_SECONDS:
+                del self._behind[name]
+                self._counts.gaps += 1
+                self._mend_later(room, self._catch_up(room))
+        for name, due in self._renew_at.items():
+            if now >= due and self._rooms[name].loaded:
+                self._renew_at[name] = now + RENEW_SECONDS
+                self._mend_later(self._rooms[name], self._renew(self._rooms[name]))
+
+    def check_all(self) -> None:
+        """Compare every room with the bus, soon and spread out."""
+        now = asyncio.get_running_loop().time()
+        for name in self._renew_at:
+            self._renew_at[name] = now + RESTORE_SPREAD_SECONDS * random.random()  # noqa: S311
+
+    def check(self, room: Room) -> None:
+        """Compare one room with the bus now."""
+        if room.keys.name in self._renew_at:
+            self._renew_at[room.keys.name] = 0.0
+
+    def mend(self, room: Room, then: Callable[[], None] | None = None) -> None:
+        """The room was lost, or rebuilt elsewhere: rebuild it, tell the members, then call ``then``."""
+        if then is not None:
+            self._afterwards.setdefault(room.keys.name, []).append(then)
+        self._mend_later(room, self._restore(room))
+
+    def _mend_later(self, room: Room, work: Coroutine[Any, Any, None]) -> None:
+        name = room.keys.name
+        if name in self._mending:
+            work.close()
+            return
+        self._mending.add(name)
+
+        async def run() -> None:
+            try:
+                await work
+            except UnavailableError:
+                self._renew_at[name] = asyncio.get_running_loop().time() + 1.0
+            finally:
+                self._mending.discard(name)
+                for then in self._afterwards.pop(name, ()):
+                    then()
+
+        self._spawn(run())
+
+    async def _renew(self, room: Room) -> None:
+        claims = [(sid, self._links[sid].claim) for sid in room.positions if sid in self._links]
+        renewal = await self._bus.renew(room.keys, claims, self._uid(), self._keep_ms)
+        if renewal.epoch != room.epoch or renewal.off < room.off:
+            await self._restore(room)
+            return
+        for sid in renewal.lost:
+            link = self._links.get(sid)
+            if link is not None and link.room is room:
+                self._evict(link, Evict(sid, "left"))
+        if renewal.off > room.off:
+            await self._catch_up(room)
+
+    async def _catch_up(self, room: Room) -> None:
+        history = await self._bus.history(room.keys, room.off)
+        if history.epoch != room.epoch or history.off < room.off:
+            await self._restore(room)
+        elif history.entries is not None:
+            self.deliver(room, room.catch_up(history.entries))
+        else:
+            state = await self._bus.state(room.keys)
+            if state is not None:
+                self._adopt(room, state)
+
+    async def _restore(self, room: Room) -> None:
+        """Bring the room back from this pod's copy, or adopt what another pod has brought back."""
+        own = {sid: self._links[sid] for sid in room.positions if sid in self._links}
+        known = RoomState(
+            room.epoch,
+            room.off,
+            room.locked,
+            [
+                Occupant(sid, encode(member), own[sid].claim if sid in own else room.claims.get(sid, ""))
+                for sid, member in room.members.items()
+            ],
+        )
+        people = {sid: link.session.person for sid, link in own.items()}
+        state = await self._bus.restore(room.keys, known, people, self._uid(), self._keep_ms)
+        self._counts.restored += 1
+        log.warning(
+            "room rebuilt", extra={"fields": {"room": room.opaque, "members": len(state.occupants)}}
+        )
+        self._adopt(room, state)
+
+    def _adopt(self, room: Room, state: RoomState) -> None:
+        """Take over a state that no sequence of entries leads to, and give it to the members."""
+        outcomes = room.load(state)
+        frame = encode(
+            server.SnapshotFrame(
+                off=state.off,
+                d=server.SnapshotData(
+                    epoch=state.epoch,
+                    off=state.off,
+                    members=list(room.members.values()),
+                    locked=state.locked,
+                ),
+            )
+        )
+        links = []
+        for sid in list(room.positions):
+            link = self._links.get(sid)
+            if link is None:
+                continue
+            if sid in room.members:
+                room.positions[sid] = state.off
+                links.append(link)
+            else:
+                self._evict(link, Evict(sid, "timeout"))
+        fan_out(links, frame)
+        self.deliver(room, outcomes)
+
+
+def close_code(reason: str) -> tuple[CloseCode, str]:
+    """How the socket of an evicted member is closed."""
+    return {
+        "kicked": (CloseCode.KICKED, "removed by a moderator"),
+        "ended": (CloseCode.ROOM_ENDED, "the call was ended"),
+        "left": (CloseCode.REPLACED, "taken over by a newer connection"),
+        "timeout": (CloseCode.POSITION_LOST, "the place was given up"),
+    }[reason]

@@ -1,0 +1,282 @@
+"""Puts the process together: the port for clients, the control port, followed files, timers."""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from callcluster_common import directive, keyset, watched_file
+from callcluster_common.control import ControlServer
+from callcluster_common.messages.types import (
+    BEARER_SUBPROTOCOL_PREFIX,
+    MAX_FRAME_BYTES,
+    SUBPROTOCOL,
+    CloseCode,
+)
+from callcluster_common.reports import SignalingReport
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from callcluster_signaling import drain, metrics, origins
+from callcluster_signaling.bus import TOUCH_SECONDS, Bus
+from callcluster_signaling.bus.choice import make_bus
+from callcluster_signaling.hub import Hub
+from callcluster_signaling.limits import Doorkeeper, address_group
+from callcluster_signaling.pod import Pod
+from callcluster_signaling.session import Policy
+from callcluster_signaling.settings import Settings
+from callcluster_signaling.site import Site, plain
+
+log = logging.getLogger(__name__)
+
+_quiet = logging.getLogger(f"{__name__}.sockets")
+_quiet.setLevel(logging.CRITICAL)
+"""The library's own records quote requests, and with them what clients put there."""
+
+VERSION = "0.1.0"
+TICK_SECONDS = 0.25
+CLOSE_SECONDS = 2.0
+MAX_LAG_SECONDS = 5.0
+
+T = TypeVar("T")
+
+
+class SignalingServer:
+    """One signaling process."""
+
+    def __init__(self, settings: Settings, bus: Bus) -> None:
+        self._settings = settings
+        self.bus = bus
+        self.pod = Pod(
+            Policy(settings.jwt_secret, settings.guest_access, settings.resume_window_seconds),
+            bus,
+            settings.room_salt,
+        )
+        self.hub = Hub(self.pod)
+        self._drained: asyncio.Task[None] | None = None
+        self._site = Site(settings.web_root)
+        self._door = Doorkeeper()
+        self._lag = 0.0
+        self._control_keys: keyset.KeySet | None = None
+        self._background: list[asyncio.Task[None]] = []
+        self._server: Server
+        self.control = ControlServer(
+            alive=self._alive,
+            ready=self._ready,
+            report=self.report,
+            metrics=metrics.registry(self.pod.counts, self._gauges),
+            tokens=lambda: self._control_keys,
+            drain=self.drain,
+        )
+
+    async def start(self) -> int:
+        """Listen, and return the port for clients.
+
+        Raises:
+            OSError: a port is taken.
+        """
+        settings = self._settings
+        await self.bus.start(self.pod.id, self.hub)
+        self._server = await serve(
+            self._handle,
+            None,
+            settings.port,
+            process_request=self._process_request,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            compression=None,
+            max_size=2 * MAX_FRAME_BYTES,
+            max_queue=16,
+            ping_interval=None,
+            close_timeout=CLOSE_SECONDS,
+            open_timeout=5.0,
+            server_header=None,
+            logger=_quiet,
+        )
+        control = await self.control.start(settings.control_host, settings.control_port)
+        for work in (
+            self._tick(),
+            self._follow(settings.control_keys_file, keyset.parse, self._take_control_keys),
+            self._follow(settings.turn_keys_file, keyset.parse, self.pod.follow_keyset),
+            self._follow(settings.directive_file, directive.parse, self.pod.follow_directive),
+        ):
+            self._background.append(asyncio.create_task(work))
+        port = int(next(iter(self._server.sockets)).getsockname()[1])
+        fields = {"port": port, "control": control, "pod": settings.pod_name, "id": self.pod.id}
+        log.info("serving", extra={"fields": fields})
+        return port
+
+    def drain(self) -> None:
+        """Ask clients to go elsewhere, over a while, and take no new ones. Returns at once."""
+        if self._drained is None:
+            log.info("draining", extra={"fields": {"connections": len(self.pod.open_links)}})
+            self._drained = asyncio.create_task(drain.run(self.pod, self._settings.drain_spread_seconds))
+
+    async def drained(self) -> None:
+        """Wait for the drain to be over."""
+        assert self._drained is not None
+        await asyncio.shield(self._drained)
+
+    async def stop(self) -> None:
+        """Close what is still open and stop; members keep their places, to resume elsewhere."""
+        for task in self._background:
+            task.cancel()
+        self._server.close(code=CloseCode.DRAIN, reason="this server stops")
+        await self._server.wait_closed()
+        await self.pod.settle()
+        await self.control.stop()
+        await self.bus.stop()
+
+    # The port for clients
+
+    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        if "websocket" not in request.headers.get("Upgrade", "").lower():
+            if request.method not in ("GET", "HEAD"):
+                return plain(http.HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", Allow="GET, HEAD")
+            etag = request.headers.get("If-None-Match")
+            return self._site.answer(request.path, etag, head=request.method == "HEAD")
+        refusal = self._refuse(connection, request)
+        if refusal is None:
+            return None
+        reason, response = refusal
+        self.pod.counts.refused_handshakes[reason] += 1
+        return response
+
+    def _refuse(self, connection: ServerConnection, request: Request) -> tuple[str, Response] | None:
+        path, _, query = request.path.partition("?")
+        if path not in ("/", "/ws"):
+            return "path", plain(http.HTTPStatus.NOT_FOUND, "the socket is at / or /ws")
+        if "token=" in query:
+            text = "a token never goes into the URL: send it in hello, or as the subprotocol bearer.<jwt>"
+            return "token_in_url", plain(http.HTTPStatus.BAD_REQUEST, text)
+        if self._drained is not None:
+            text = "this server is going away; try again"
+            return "draining", plain(http.HTTPStatus.SERVICE_UNAVAILABLE, text, Retry_After="1")
+        if not origins.allowed(request.headers.get("Origin"), self._settings.cors_origins):
+            return "origin", plain(http.HTTPStatus.FORBIDDEN, "this origin is not in CORS_ORIGINS")
+        wait = self._door.knock(_address(connection), self.pod.now())
+        if wait:
+            text = "too many connections from this address"
+            return "rate", plain(http.HTTPStatus.TOO_MANY_REQUESTS, text, Retry_After=str(int(wait) + 1))
+        return None
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        address = _address(connection)
+        offered = _bearer(connection.request)
+        # They take kilobytes for as long as the socket lives, and may hold a token.
+        for part in (connection.request, connection.response):
+            if part is not None:
+                part.headers.clear()
+        self._door.enter(address)
+        await self.hub.serve(connection, offered, lambda: self._door.settle(address))
+
+    # The control port
+
+    def _alive(self) -> str | None:
+        return f"the event loop lags by {self._lag:.1f} s" if self._lag > MAX_LAG_SECONDS else None
+
+    def _ready(self) -> str | None:
+        return "draining" if self._drained is not None else self.bus.trouble
+
+    def report(self) -> SignalingReport:
+        """Load, for the operator."""
+        pod = self.pod
+        return SignalingReport(
+            version=VERSION,
+            draining=self._drained is not None,
+            sessions=len(pod.links),
+            rooms={room.opaque: len(room.positions) for room in pod.rooms if room.positions},
+            key_set=keyset.fingerprint(pod.keyset) if pod.keyset else "",
+            directive=directive.fingerprint(pod.directive) if pod.directive else "",
+            bus_up=self.bus.up,
+        )
+
+    def _gauges(self) -> dict[str, float]:
+        pod = self.pod
+        return {
+            "sig_connections": len(pod.open_links),
+            "sig_sessions": len(pod.links),
+            "sig_participants": sum(len(room.positions) for room in pod.rooms),
+            "sig_rooms": len(pod.rooms),
+            "sig_bus_up": self.bus.up,
+            "sig_bus_probe_rtt_seconds": self.bus.probe_seconds,
+            "sig_bus_queue": self.bus.queued,
+            "sig_draining": self._drained is not None,
+            "sig_loop_lag_seconds": self._lag,
+        }
+
+    # Background
+
+    async def _tick(self) -> None:
+        touched = self.pod.now()
+        while True:
+            due = self.pod.now() + TICK_SECONDS
+            await asyncio.sleep(TICK_SECONDS)
+            now = self.pod.now()
+            self._lag = max(0.0, now - due)
+            self.hub.tick(now, self.pod.wall())
+            self.pod.rooms.tick(now)
+            if now - touched > TOUCH_SECONDS:
+                touched = now
+                self.bus.touch_sessions(list(self.pod.links))
+
+    def _take_control_keys(self, keys: keyset.KeySet) -> None:
+        self._control_keys = keys
+
+    async def _follow(
+        self, path: Path | None, parse: Callable[[bytes], T], take: Callable[[T], None]
+    ) -> None:
+        if path is None:
+            return
+        async for data in watched_file.contents(path):
+            try:
+                take(parse(data))
+            except ValueError as error:
+                # What was in force stays in force.
+                log.error(
+                    "a file can't be used", extra={"fields": {"file": path.name, "error": str(error)}}
+                )
+
+
+def _address(connection: ServerConnection) -> str:
+    peer = connection.remote_address
+    return address_group(peer[0]) if peer else ""
+
+
+def _bearer(request: Request | None) -> str | None:
+    if request is None:
+        return None
+    for header in request.headers.get_all("Sec-WebSocket-Protocol"):
+        for offer in header.split(","):
+            if offer.strip().startswith(BEARER_SUBPROTOCOL_PREFIX):
+                return offer.strip().removeprefix(BEARER_SUBPROTOCOL_PREFIX)
+    return None
+
+
+async def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT has drained the process; a second signal cuts that short.
+
+    Raises:
+        OSError: a port is taken.
+    """
+    loop = asyncio.get_running_loop()
+    asked, forced = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: forced.set() if asked.is_set() else asked.set())
+    server = SignalingServer(settings, make_bus(settings.redis_url))
+    await server.start()
+    await asked.wait()
+    server.drain()
+    over = asyncio.create_task(server.drained())
+    force = asyncio.create_task(forced.wait())
+    await asyncio.wait((over, force), return_when=asyncio.FIRST_COMPLETED)
+    force.cancel()
+    over.cancel()
+    await server.stop()
+    log.info("stopped")
+    return 0

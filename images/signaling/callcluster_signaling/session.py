@@ -1,0 +1,503 @@
+"""One client's connection: checks its frames, keeps its promises, and says what is to be done.
+
+Sans-I/O: frames and the time go in, effects come out; the hub reports how they went by the methods under
+"Results". A request with an id gets one reply; repeated, it gets that reply and nothing is done twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re as regex
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Literal
+
+import msgspec
+from callcluster_common.messages import client, server
+from callcluster_common.messages.types import (
+    ERRORS,
+    MAX_FRAME_BYTES,
+    MAX_FRAME_BYTES_BEFORE_HELLO,
+    SUBPROTOCOL,
+    CloseCode,
+    Grants,
+    IceServer,
+    Limits,
+    Member,
+    Snapshot,
+    ToMember,
+)
+
+from callcluster_signaling import effects as do
+from callcluster_signaling.bus import Person
+from callcluster_signaling.limits import ICE, KEYS, MAX_STRIKES, MESSAGES, Bucket
+from callcluster_signaling.metrics import Counts
+from callcluster_signaling.reading import UnreadableError, read, request_id
+from callcluster_signaling.replies import APPLIED, Known, Replies
+from callcluster_signaling.tokens import Identity, TokenError, guest, opaque, verify
+
+HELLO_SECONDS = 3.0
+FEATURES = ["keys", "moderation", "resume", "turn"]
+RESUME_TOKEN = regex.compile(r"([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]{43})")
+
+encode = msgspec.json.Encoder().encode
+
+Effects = list[do.Effect]
+
+
+class Phase(Enum):
+    """How far a connection has come."""
+
+    NEW = auto()
+    OPEN = auto()
+    JOINED = auto()
+    CLOSED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for every connection of this process."""
+
+    jwt_secret: str
+    guest_access: bool
+    resume_window_seconds: int
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What another pod needs to take up a session."""
+
+    identity: Identity
+    cid: str
+    secret: str
+    """Hash of the resume token."""
+    room: str = ""
+
+
+def error_frame(
+    re: str | None,
+    code: str,
+    message: str = "",
+    retry_after: float | None = None,
+    following: Literal["rejoin", "new_token"] | None = None,
+) -> bytes:
+    """An ``error`` frame, in the words of ``ERRORS`` where no better ones are given."""
+    known = ERRORS[code]
+    data = server.ErrorData(
+        code=code,
+        message=message or known.meaning,
+        retryable=known.retryable,
+        retry_after_ms=None if retry_after is None else int(retry_after * 1000) + 1,
+        next=following,
+    )
+    return encode(server.Error(re=re, d=data))
+
+
+class Session:
+    """The state of one connection."""
+
+    __slots__ = (
+        "_born",
+        "_counts",
+        "_ice",
+        "_keys",
+        "_meter",
+        "_offered",
+        "_policy",
+        "_replies",
+        "_strikes",
+        "attempt",
+        "cid",
+        "identity",
+        "member",
+        "phase",
+        "resume_token",
+        "room",
+        "sid",
+        "turn_due",
+    )
+
+    def __init__(self, policy: Policy, now: float, counts: Counts, offered: str | None = None) -> None:
+        """Begin a connection; ``offered`` is a token that came as a subprotocol."""
+        self._policy = policy
+        self._counts = counts
+        self._offered = offered
+        self._born = now
+        self._meter = Bucket(MESSAGES, now)
+        self._ice: Bucket | None = None
+        self._keys: Bucket | None = None
+        self._replies = Replies()
+        self._strikes = 0
+        self.phase = Phase.NEW
+        self.sid = ""
+        self.resume_token = ""
+        self.cid = ""
+        self.attempt = 0
+        self.identity = Identity("", "", Grants())
+        self.room = ""
+        self.member: Member | None = None
+        self.turn_due: float | None = None
+        """When to push TURN credentials."""
+
+    # Input
+
+    def welcome(self) -> bytes:
+        """The first frame."""
+        data = server.WelcomeData(
+            versions=[SUBPROTOCOL],
+            features=FEATURES,
+            nonce=secrets.token_urlsafe(16),
+            limits=Limits(),
+            guest=self._policy.guest_access,
+        )
+        return encode(server.Welcome(d=data))
+
+    def receive(self, raw: str | bytes, now: float) -> Effects:
+        """A frame came in."""
+        if self.phase is Phase.CLOSED:
+            return []
+        if isinstance(raw, bytes):
+            return self.close(CloseCode.PROTOCOL_ERROR, "text frames only")
+        self._counts.received_bytes += len(raw)
+        if len(raw) > (MAX_FRAME_BYTES_BEFORE_HELLO if self.phase is Phase.NEW else MAX_FRAME_BYTES):
+            if self.phase is Phase.NEW:
+                return self.close(CloseCode.PROTOCOL_ERROR, "the first frame is too large")
+            return self._strike(request_id(raw), "too_large")
+        wait = self._meter.take(now)
+        if wait:
+            return self._strike(request_id(raw), "rate_limited", retry_after=wait)
+        try:
+            frame = read(raw)
+        except UnreadableError as error:
+            return self._strike(error.request, error.code, str(error))
+        self._counts.received[_TAGS[type(frame)]] += 1
+        if frame.id is not None:
+            known = self._replies.begin(frame.id, now)
+            if known is Known.PENDING:
+                return []
+            if isinstance(known, bytes):
+                return self._repeat(frame, known)
+        if self.phase is Phase.NEW and not isinstance(frame, client.Hello | client.Resume | client.Ping):
+            return self.fail(frame.id, "not_authenticated")
+        return _HANDLERS[type(frame)](self, frame, now)
+
+    def tick(self, now: float, wall: float) -> Effects:
+        """Time passed."""
+        if self.phase is Phase.NEW:
+            if now - self._born > HELLO_SECONDS:
+                return self.close(CloseCode.PROTOCOL_ERROR, "hello did not come in time")
+        elif self.phase is not Phase.CLOSED:
+            if self.identity.expired(wall):
+                return self.close(CloseCode.TOKEN_EXPIRED, "the token has expired")
+            if self.turn_due is not None and now >= self.turn_due:
+                self.turn_due = None
+                return [do.Turn(None)]
+        return []
+
+    def close(self, code: CloseCode, reason: str) -> Effects:
+        """Stop listening and close the socket."""
+        if self.phase is Phase.CLOSED:
+            return []
+        self.phase = Phase.CLOSED
+        return [do.Close(code, reason)]
+
+    # Results
+
+    def succeed(self, re: str | None, reply: bytes | None = None) -> Effects:
+        """A request went through; without ``reply`` it is answered by ``ok``."""
+        if re is None:
+            return [] if reply is None else [do.Send(reply)]
+        self._replies.settle(re, APPLIED)
+        return [do.Send(_ok(re) if reply is None else reply)]
+
+    def fail(
+        self,
+        re: str | None,
+        code: str,
+        message: str = "",
+        retry_after: float | None = None,
+        following: Literal["rejoin", "new_token"] | None = None,
+    ) -> Effects:
+        """A request failed."""
+        frame = error_frame(re, code, message, retry_after, following)
+        if re is not None:
+            if ERRORS[code].retryable:
+                self._replies.forget(re)
+            else:
+                self._replies.settle(re, frame)
+        return [do.Send(frame, code)]
+
+    def opened(self, re: str | None) -> Effects:
+        """The session is recorded."""
+        self.phase = Phase.OPEN
+        data = server.HelloOkData(
+            sid=self.sid,
+            resume_token=self.resume_token,
+            resume_window_ms=self._policy.resume_window_seconds * 1000,
+            exp=self.identity.exp,
+        )
+        return self.succeed(re, encode(server.HelloOk(re=re, d=data)))
+
+    def resumed(self, re: str | None, record: Record, now: float, requests: list[str]) -> None:
+        """A session was taken up; ``requests`` of it need not be acted on again."""
+        self.identity = record.identity
+        self.room = record.room
+        self.phase = Phase.JOINED if record.room else Phase.OPEN
+        self._replies.seed([request for request in requests if request != re], now)
+
+    def joined(self, room: str, member: Member) -> None:
+        """The member is in the room."""
+        self.phase = Phase.JOINED
+        self.room = room
+        self.member = member
+
+    def left(self) -> None:
+        """The member is out of the room."""
+        self.phase = Phase.OPEN
+        self.room = ""
+        self.member = None
+        self.turn_due = None
+
+    def minted(self, now: float, ttl: int) -> None:
+        """TURN credentials were sent: fresh ones are due at half of their life."""
+        self.turn_due = now + ttl / 2 if ttl else None
+
+    @property
+    def record(self) -> Record:
+        """What another pod needs to take this session up."""
+        return Record(self.identity, self.cid, self.secret, self.room)
+
+    @property
+    def secret(self) -> str:
+        """Hash of the resume token: the bus keeps no token."""
+        return hashlib.sha256(self.resume_token.encode()).hexdigest()
+
+    @property
+    def person(self) -> Person:
+        """Hashed ids for the room's ledger."""
+        return Person(self.identity.user, opaque("cid", self.cid), self.identity.jti)
+
+    # Handlers
+
+    def _repeat(self, frame: client.Frame, reply: bytes) -> Effects:
+        if reply is not APPLIED and reply:
+            return [do.Send(reply)]
+        if isinstance(frame, client.Join) and frame.d.room == self.room:
+            return [do.Rejoin(frame.id)]
+        if isinstance(frame, client.TurnRefresh):
+            return [do.Turn(frame.id)]
+        if isinstance(frame, client.Hello):
+            return self.opened(frame.id) if self.phase is Phase.OPEN else []
+        if isinstance(frame, client.Ping):
+            return self._ping(frame, 0.0)
+        assert frame.id is not None
+        return [do.Send(_ok(frame.id))]
+
+    def _strike(
+        self, re: str | None, code: str, message: str = "", retry_after: float | None = None
+    ) -> Effects:
+        self._strikes += 1
+        if self._strikes > MAX_STRIKES:
+            if code == "rate_limited":
+                return self.close(CloseCode.RATE_LIMITED, "too many messages")
+            return self.close(CloseCode.PROTOCOL_ERROR, "too many frames that can't be used")
+        return [do.Send(error_frame(re, code, message, retry_after), code)]
+
+    def _hello(self, frame: client.Hello, now: float) -> Effects:
+        if self.phase is not Phase.NEW:
+            return self.fail(frame.id, "malformed", "this connection has a session already")
+        token = frame.d.token or self._offered
+        self._offered = None
+        if token is not None:
+            try:
+                self.identity = verify(token, self._policy.jwt_secret)
+            except TokenError as error:
+                code = CloseCode.TOKEN_EXPIRED if error.expired else CloseCode.BAD_TOKEN
+                return self.close(code, str(error)[:120])
+        elif self._policy.guest_access:
+            self.identity = guest(frame.d.cid)
+        else:
+            return self.close(CloseCode.BAD_TOKEN, "a token is required here")
+        self.sid = secrets.token_urlsafe(12)
+        self.resume_token = f"{self.sid}.{secrets.token_urlsafe(32)}"
+        self.cid, self.attempt = frame.d.cid, frame.d.attempt
+        return [do.Open(frame.id)]
+
+    def _resume(self, frame: client.Resume, now: float) -> Effects:
+        if self.phase is not Phase.NEW:
+            return self.fail(frame.id, "malformed", "this connection has a session already")
+        match = RESUME_TOKEN.fullmatch(frame.d.resume_token)
+        if match is None:
+            return self.fail(frame.id, "resume_failed", following="rejoin")
+        self.sid, self.resume_token = match[1], frame.d.resume_token
+        self.cid, self.attempt = frame.d.cid, frame.d.attempt
+        return [do.Resume(frame.id, self.sid, self.secret, frame.d.epoch, frame.d.off)]
+
+    def _join(self, frame: client.Join, now: float) -> Effects:
+        if self.phase is Phase.JOINED:
+            return self.fail(frame.id, "already_joined")
+        if not self.identity.may_enter(frame.d.room):
+            return self.fail(frame.id, "forbidden", "the token is for another room")
+        return [do.Join(frame.id, frame.d.room, frame.d.bundle, frame.d.meta)]
+
+    def _leave(self, frame: client.Leave, now: float) -> Effects:
+        if self.phase is not Phase.JOINED:
+            return self.fail(frame.id, "not_joined")
+        return [do.Leave(frame.id, False)]
+
+    def _bye(self, frame: client.Bye, now: float) -> Effects:
+        return [do.Leave(frame.id, True)]
+
+    def _relay(
+        self, frame: client.Offer | client.Answer | client.Ice | client.Restart, now: float
+    ) -> Effects:
+        if self.phase is not Phase.JOINED:
+            return self.fail(frame.id, "not_joined")
+        to = frame.to
+        if not isinstance(to, ToMember):
+            if to == "sfu":
+                return self.fail(frame.id, "no_sfu")
+            return self.fail(frame.id, "malformed", "address one member")
+        if isinstance(frame, client.Ice):
+            if self._ice is None:
+                self._ice = Bucket(ICE, now)
+            if wait := self._ice.take(now):
+                return self._limited(frame.id, wait)
+            return [do.Publish(frame.id, to.sid, server.IceRelay(from_=self.sid, d=frame.d))]
+        if isinstance(frame, client.Offer):
+            return [do.Publish(frame.id, to.sid, server.OfferRelay(from_=self.sid, d=frame.d))]
+        if isinstance(frame, client.Answer):
+            return [do.Publish(frame.id, to.sid, server.AnswerRelay(from_=self.sid, d=frame.d))]
+        return [do.Publish(frame.id, to.sid, server.RestartRelay(from_=self.sid, d=frame.d))]
+
+    def _limited(self, re: str | None, wait: float) -> Effects:
+        if re is not None:
+            self._replies.forget(re)
+        return self._strike(re, "rate_limited", retry_after=wait)
+
+    def _msg(self, frame: client.Msg, now: float) -> Effects:
+        if self.phase is not Phase.JOINED:
+            return self.fail(frame.id, "not_joined")
+        if not self.identity.grants.msg:
+            return self.fail(frame.id, "forbidden")
+        if frame.to == "sfu":
+            return self.fail(frame.id, "no_sfu")
+        to = frame.to.sid if isinstance(frame.to, ToMember) else ""
+        return [do.Publish(frame.id, to, server.MsgRelay(from_=self.sid, d=frame.d))]
+
+    def _state(self, frame: client.State, now: float) -> Effects:
+        if self.phase is not Phase.JOINED or self.member is None:
+            return self.fail(frame.id, "not_joined")
+        pub = self.identity.grants.pub
+        wanted = {"mic": frame.d.audio, "cam": frame.d.video, "screen": frame.d.screen}
+        if any(on and source not in pub for source, on in wanted.items()):
+            return self.fail(frame.id, "forbidden", "the token does not allow this source")
+        event = server.Event(d=server.EventData(kind="updated", sid=self.sid, state=frame.d))
+        return [do.Publish(frame.id, "", event, member=msgspec.structs.replace(self.member, state=frame.d))]
+
+    def _seal(self, frame: client.KeySend | client.KeyAck | client.KeyRequest, now: float) -> Effects:
+        if self.phase is not Phase.JOINED:
+            return self.fail(frame.id, "not_joined")
+        if isinstance(frame, client.KeyAck):
+            data = encode(server.KeyAckRelay(from_=self.sid, d=frame.d))
+            return [do.Seal(frame.id, [(frame.to.sid, data)], True)]
+        if self._keys is None:
+            self._keys = Bucket(KEYS, now)
+        if wait := self._keys.take(now):
+            return self._limited(frame.id, wait)
+        if isinstance(frame, client.KeyRequest):
+            data = encode(server.KeyRequestRelay(from_=self.sid, d=frame.d))
+            return [do.Seal(frame.id, [(frame.to.sid, data)], True)]
+        parcels = [
+            (entry.to, encode(server.KeyDeliver(from_=self.sid, d=server.KeyDeliverData(entry.body))))
+            for entry in frame.d.entries
+        ]
+        return [do.Seal(frame.id, parcels, False)]
+
+    def _moderate(
+        self, frame: client.ModKick | client.ModMute | client.ModLock | client.ModEnd, now: float
+    ) -> Effects:
+        if self.phase is not Phase.JOINED:
+            return self.fail(frame.id, "not_joined")
+        if not self.identity.grants.mod:
+            return self.fail(frame.id, "forbidden")
+        if isinstance(frame, client.ModKick):
+            return [do.Kick(frame.id, frame.d.sid, frame.d.ban_s * 1000)]
+        if isinstance(frame, client.ModMute):
+            return [do.Mute(frame.id, frame.d.sid, frame.d.kind)]
+        if isinstance(frame, client.ModLock):
+            event = server.Event(d=server.EventData(kind="locked", locked=frame.d.locked))
+            return [do.Publish(frame.id, "", event, locked=frame.d.locked)]
+        return [do.End(frame.id)]
+
+    def _turn(self, frame: client.TurnRefresh, now: float) -> Effects:
+        return [do.Turn(frame.id)]
+
+    def _token(self, frame: client.TokenRefresh, now: float) -> Effects:
+        try:
+            identity = verify(frame.d.token, self._policy.jwt_secret)
+        except TokenError as error:
+            return self.fail(frame.id, "forbidden", str(error), following="new_token")
+        if not hmac.compare_digest(identity.user, self.identity.user):
+            return self.fail(frame.id, "forbidden", "the token is for somebody else")
+        if self.room and not identity.may_enter(self.room):
+            return self.fail(frame.id, "forbidden", "the token is for another room")
+        self.identity = identity
+        return [do.Save(frame.id)]
+
+    def _ping(self, frame: client.Ping, now: float) -> Effects:
+        return self.succeed(frame.id, encode(server.Pong(re=frame.id, d=frame.d)))
+
+
+def _ok(re: str) -> bytes:
+    return b'{"t":"ok","re":%b,"d":{}}' % encode(re)
+
+
+def join_ok(
+    re: str | None,
+    session: Session,
+    epoch: str,
+    off: int,
+    snapshot: Snapshot,
+    ice_servers: list[IceServer],
+    ttl: int,
+) -> bytes:
+    """The ``join.ok`` frame."""
+    data = server.JoinOkData(
+        room=session.room,
+        epoch=epoch,
+        off=off,
+        snapshot=snapshot,
+        grants=session.identity.grants,
+        ice_servers=ice_servers,
+        turn_ttl_s=ttl,
+    )
+    return encode(server.JoinOk(re=re, d=data))
+
+
+_HANDLERS: dict[type[client.Frame], Callable[..., Effects]] = {
+    client.Hello: Session._hello,
+    client.Resume: Session._resume,
+    client.Join: Session._join,
+    client.Leave: Session._leave,
+    client.Bye: Session._bye,
+    client.Offer: Session._relay,
+    client.Answer: Session._relay,
+    client.Ice: Session._relay,
+    client.Restart: Session._relay,
+    client.KeySend: Session._seal,
+    client.KeyAck: Session._seal,
+    client.KeyRequest: Session._seal,
+    client.Msg: Session._msg,
+    client.State: Session._state,
+    client.ModKick: Session._moderate,
+    client.ModMute: Session._moderate,
+    client.ModLock: Session._moderate,
+    client.ModEnd: Session._moderate,
+    client.TurnRefresh: Session._turn,
+    client.TokenRefresh: Session._token,
+    client.Ping: Session._ping,
+}
+_TAGS = {kind: str(kind.__struct_config__.tag) for kind in _HANDLERS}
