@@ -6,14 +6,12 @@ import asyncio
 import ipaddress
 import struct
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import cast
 
 from callcluster_common import turn_credentials
 from callcluster_common.keyset import Key
-from callcluster_turn import stun
 from callcluster_turn.client import LongTermClient, allocate_attributes, lifetime_attribute
 from callcluster_turn.stun import Attribute, IPAddress, Message, Method
 

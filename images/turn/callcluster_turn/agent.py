@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import time
 from importlib.metadata import version
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
@@ -39,7 +40,7 @@ DATABASE_FILE = "turndb"
 class Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of ``POST /revoke``."""
 
-    kid: str
+    kid: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]{1,16}$")]
 
 
 class Agent:
@@ -131,7 +132,7 @@ class Agent:
             version=version("callcluster-turn"),
             coturn_version=self._coturn_version,
             draining=self._drain.active,
-            allocations=self._occupancy.allocations,
+            allocations=self._look_at_sockets().allocations,
             key_set=self._health.acknowledged,
             foreign_relay_ports=self._occupancy.foreign_relay,
         )
@@ -142,8 +143,6 @@ class Agent:
             kid = msgspec.json.decode(await request.read(), type=Revocation).kid
         except msgspec.MsgspecError:
             return web.Response(status=400, text='body wanted: {"kid": "<key id>"}\n')
-        if not kid.isalnum():
-            return web.Response(status=400, text="a key id has letters and digits only\n")
         keyset = self._health.keyset
         if keyset is not None and kid in keyset.kids and not self._doors_closed:
             return web.Response(
@@ -235,33 +234,37 @@ class Agent:
 
     def _begin_drain(self) -> None:
         if not self._drain.active:
-            log.info("draining", extra={"fields": {"allocations": self._occupancy.allocations}})
-        self._drain.begin(asyncio.get_running_loop().time(), self._occupancy.allocations)
-        self._supervisor.retire()
+            allocations = self._look_at_sockets().allocations
+            log.info("draining", extra={"fields": {"allocations": allocations}})
+            self._drain.begin(asyncio.get_running_loop().time(), allocations)
+            self._supervisor.retire()
         self._wake_reading.set()
 
     def _terminate(self) -> None:
         self._begin_drain()
-        self._drain.terminate(asyncio.get_running_loop().time(), self._occupancy.allocations)
+        self._drain.terminate(asyncio.get_running_loop().time())
+
+    def _look_at_sockets(self) -> Occupancy:
+        settings, pid = self._settings, self._supervisor.pid
+        self._occupancy = sockets.occupancy(
+            sockets.udp_sockets(),
+            sockets.inodes_of(pid) if pid else frozenset(),
+            relay_ip=settings.relay_ip,
+            relay_ports=range(settings.min_port, settings.max_port + 1),
+            listening_ip=settings.listening_ip,
+            listening_port=settings.listening_port,
+        )
+        return self._occupancy
 
     async def _read_occupancy(self) -> None:
         """Look at the sockets again and again, and end the process when the drain says so."""
         loop = asyncio.get_running_loop()
-        settings = self._settings
         while True:
             self._supervisor.reload_certificate()
             if self._drain.active and not self._doors_closed:
                 async with self._table_lock:
                     self._doors_closed = await self._supervisor.close_doors()
-            self._occupancy = sockets.occupancy(
-                sockets.udp_sockets(),
-                sockets.inodes_of(self._supervisor.pid) if self._supervisor.pid else frozenset(),
-                relay_ip=settings.relay_ip,
-                relay_ports=range(settings.min_port, settings.max_port + 1),
-                listening_ip=settings.listening_ip,
-                listening_port=settings.listening_port,
-            )
-            left = self._occupancy.allocations
+            left = self._look_at_sockets().allocations
             if self._drain.may_end(loop.time(), left, self._doors_closed):
                 if left:
                     log.warning("ending with live allocations", extra={"fields": {"allocations": left}})

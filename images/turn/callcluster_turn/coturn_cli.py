@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 TIMEOUT_SECONDS = 5.0
 PROMPT = b"> "
@@ -15,49 +17,51 @@ class CoturnCLIError(Exception):
 
 
 class CoturnCLI:
-    """One logged-in connection; use as an async context manager.
+    """One logged-in connection; made by :func:`log_in`."""
 
-    Raises:
-        CoturnCLIError: on entering, if there is no connection or the password is refused.
-    """
-
-    def __init__(self, port: int, password: str) -> None:
-        self._port = port
-        self._password = password
-
-    async def __aenter__(self) -> CoturnCLI:
-        try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                # The listing of a full slice is one answer.
-                self._reader, self._writer = await asyncio.open_connection(
-                    "127.0.0.1", self._port, limit=2**26
-                )
-                await self._reader.readuntil(b"password:")
-        except (OSError, asyncio.IncompleteReadError):
-            raise CoturnCLIError("coturn's command line does not answer") from None
-        await self._command(self._password)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._writer.close()
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
 
     async def sessions(self, kid: str) -> tuple[str, ...]:
         """Ids of the running sessions whose credential was minted with key ``kid``."""
         # ":" ends the expiry and "." the key id, so this is no part of another user's name.
-        listing = await self._command(f"psp :{kid}.")
+        listing = await self.command(f"psp :{kid}.")
         return tuple(match.decode() for match in _SESSION.findall(listing))
 
     async def end(self, session: str) -> None:
         """End a session: its relay port closes, and the client's next request is refused."""
-        await self._command(f"cs {session}")
+        await self.command(f"cs {session}")
 
-    async def _command(self, line: str) -> bytes:
+    async def command(self, line: str) -> bytes:
+        """Send a line and return what is printed up to the next prompt."""
         self._writer.write(line.encode() + b"\r\n")
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await self._reader.readuntil(PROMPT)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             raise CoturnCLIError("coturn's command line hung up") from None
+
+
+@asynccontextmanager
+async def log_in(port: int, password: str) -> AsyncIterator[CoturnCLI]:
+    """Connect and give the password.
+
+    Raises:
+        CoturnCLIError: there is no connection, or the password is refused.
+    """
+    try:
+        # The listing of a full slice is one answer.
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**26)
+    except OSError:
+        raise CoturnCLIError("coturn's command line does not answer") from None
+    try:
+        cli = CoturnCLI(reader, writer)
+        # The prompt for the password has no end that could be waited for; what is typed early counts.
+        await cli.command(password)
+        yield cli
+    finally:
+        writer.close()
 
 
 async def end_sessions(port: int, password: str, kid: str, attempts: int = 20) -> int:
@@ -71,7 +75,7 @@ async def end_sessions(port: int, password: str, kid: str, attempts: int = 20) -
     """
     ended: set[str] = set()
     clear = 0
-    async with CoturnCLI(port, password) as cli:
+    async with log_in(port, password) as cli:
         for _ in range(attempts):
             sessions = await cli.sessions(kid)
             clear = 0 if sessions else clear + 1

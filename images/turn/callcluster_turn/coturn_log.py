@@ -42,6 +42,13 @@ class Listening:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A line from before the listeners opened: it can't name a client."""
+
+    line: str
+
+
+@dataclass(frozen=True)
 class Refused:
     """A request was answered with an error."""
 
@@ -72,7 +79,7 @@ class Trouble:
     kind: str
 
 
-Event = Fatal | Listening | Refused | Allocated | Usage | Trouble
+Event = Fatal | Listening | Note | Refused | Allocated | Usage | Trouble
 
 
 class Reader:
@@ -97,8 +104,8 @@ class Reader:
             if LISTENING in line:
                 self._starting = False
                 return Listening()
-            if any(words in line for words in FATAL):
-                return Fatal(line.decode(errors="replace").strip())
+            text = line.decode(errors="replace").strip()
+            return Fatal(text) if any(words in line for words in FATAL) else Note(text)
         if match := _ERROR.search(line):
             return Refused(match[1].decode())
         if b"ALLOCATE processed, success" in line:

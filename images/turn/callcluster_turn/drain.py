@@ -16,7 +16,7 @@ class Drain:
     started: float | None = None
     initial_allocations: int = 0
     deadline: float | None = None
-    """Set by the first :meth:`terminate`; before that a drain goes on for as long as calls do."""
+    """Set by the first :meth:`terminate`; without it a drain goes on for as long as calls do."""
     forced: bool = False
     _quiet: int = 0
 
@@ -31,9 +31,8 @@ class Drain:
             self.started = now
             self.initial_allocations = allocations
 
-    def terminate(self, now: float, allocations: int) -> None:
-        """Drain and end within the time-out; asked a second time, end at once."""
-        self.begin(now, allocations)
+    def terminate(self, now: float) -> None:
+        """End within the time-out, begun or not; asked a second time, end at once."""
         if self.deadline is None:
             self.deadline = now + self.timeout
         else:

@@ -101,11 +101,11 @@ class Health:
         for key in keyset.keys:
             if key in self._proven and key != keyset.minting:
                 continue
-            expected = (
+            denied = (
                 () if run is self._checked_run else peers.probes(settings.peers, version, settings.relay_ip)
             )
             allocated = await selfcheck.allocate(
-                settings.listening_ip, settings.listening_port, key, version, expected
+                settings.listening_ip, settings.listening_port, key, version, denied
             )
             if allocated:
                 self._checked_run = run

@@ -55,6 +55,9 @@ SPECIAL_PURPOSE: tuple[IPNetwork, ...] = tuple(
 )
 """Denied unless allowed: nobody on the Internet is reached at these."""
 
+NEVER = tuple(map(ipaddress.ip_network, ("0.0.0.0/8", "224.0.0.0/3", "::/128", "ff00::/8")))
+"""What coturn refuses whatever it is told."""
+
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
 
 
@@ -81,8 +84,8 @@ class PeerPolicy:
     denied: tuple[IPNetwork, ...] = ()
 
     def permits(self, address: IPAddress) -> bool:
-        """Whether ``address`` may be a peer. The unspecified address never is."""
-        if address.is_unspecified:
+        """Whether ``address`` may be a peer; multicast and unspecified addresses never are."""
+        if any(address in network for network in NEVER):
             return False
         covering = [
             (network.prefixlen, rank, verdict)
@@ -162,7 +165,7 @@ def _ranges(networks: Iterable[IPNetwork]) -> tuple[Range, ...]:
 def to_ranges(network: IPNetwork) -> tuple[Range, ...]:
     """The ranges that mean exactly ``network`` to coturn, less the unspecified address ``::``.
 
-    coturn refuses ``::`` and ``0.0.0.0`` as peers by itself.
+    coturn refuses ``::`` as a peer by itself.
     """
     if network.version == 4:
         if network.prefixlen:
@@ -182,16 +185,11 @@ def to_ranges(network: IPNetwork) -> tuple[Range, ...]:
     )
 
 
-def probes(policy: PeerPolicy, version: int, own: IPAddress) -> tuple[tuple[IPAddress, bool], ...]:
-    """Addresses at the edges of every range of one IP version, and whether each must be permitted.
+def probes(policy: PeerPolicy, version: int, own: IPAddress) -> tuple[IPAddress, ...]:
+    """Addresses of one IP version that a server must deny: the edges of all denied ranges.
 
     ``own`` is left out: coturn permits its own relay address whatever the configuration says.
     """
-    edges = {
-        edge
-        for part in (*policy.denied_ranges(), *policy.allowed_ranges())
-        if part.first.version == version
-        for edge in (part.first, part.last)
-        if not edge.is_unspecified and edge != own
-    }
-    return tuple((edge, policy.permits(edge)) for edge in sorted(edges, key=int))
+    edges = {edge for part in policy.denied_ranges() for edge in (part.first, part.last)}
+    denied = (e for e in edges if e.version == version and e != own and not policy.permits(e))
+    return tuple(sorted(denied, key=int))

@@ -31,7 +31,7 @@ class SelfCheckError(Exception):
 
 
 class PeerPolicyError(SelfCheckError):
-    """The server relays to a peer that is denied, or denies one that is allowed."""
+    """The server would relay to a peer that is denied."""
 
 
 class _Socket(asyncio.DatagramProtocol):
@@ -143,7 +143,7 @@ async def allocate(
     port: int,
     key: Key,
     relay_version: int,
-    expected_peers: Iterable[tuple[IPAddress, bool]] = (),
+    denied_peers: Iterable[IPAddress] = (),
 ) -> bool:
     """Allocate with a credential minted from ``key``, ask for permissions, and give the relay port back.
 
@@ -152,13 +152,13 @@ async def allocate(
         port: the server's.
         key: minted from.
         relay_version: IP version of the server's relay address.
-        expected_peers: peers, and whether each must be permitted.
+        denied_peers: peers of that IP version to which a permission must be refused.
 
     Returns:
         Whether there was a port to allocate; a full server proves the key all the same, but no peer.
 
     Raises:
-        PeerPolicyError: a peer's permission is not as expected.
+        PeerPolicyError: one of them is permitted.
         SelfCheckError: no answer, the key is refused, or another error.
     """
     for _ in range(3):
@@ -173,7 +173,7 @@ async def allocate(
             if answer.error is not None:
                 raise SelfCheckError(f"Allocate with key {key.kid} is refused with {answer.error}")
             try:
-                await _check_peers(checker, client, expected_peers)
+                await _check_denied(checker, client, denied_peers)
             finally:
                 released = await checker.request(client, Method.REFRESH, [lifetime_attribute(0)])
             if released.error is not None:
@@ -182,14 +182,10 @@ async def allocate(
     raise SelfCheckError("Allocate is refused as a repetition")
 
 
-async def _check_peers(
-    checker: UDPChecker, client: LongTermClient, expected: Iterable[tuple[IPAddress, bool]]
-) -> None:
-    for peer, permitted in expected:
+async def _check_denied(checker: UDPChecker, client: LongTermClient, peers: Iterable[IPAddress]) -> None:
+    for peer in peers:
         answer = await checker.request(client, Method.CREATE_PERMISSION, peer=(peer, PEER_PORT))
-        if answer.error not in (None, FORBIDDEN):
+        if answer.error is None:
+            raise PeerPolicyError(f"the peer policy is not enforced: {peer} is permitted")
+        if answer.error != FORBIDDEN:
             raise SelfCheckError(f"CreatePermission is refused with {answer.error}")
-        if permitted != (answer.error is None):
-            raise PeerPolicyError(
-                f"peer policy is not enforced: {peer} is {'denied' if permitted else 'permitted'}"
-            )

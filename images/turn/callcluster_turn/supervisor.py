@@ -7,6 +7,7 @@ import logging
 import secrets
 import signal
 import sqlite3
+from collections import deque
 from dataclasses import dataclass
 
 from callcluster_common.environment import SettingError
@@ -16,7 +17,7 @@ from callcluster_turn import certificate, config, cpus, sockets
 from callcluster_turn.certificate import CertificateError, Pair
 from callcluster_turn.config import Profile, Runtime
 from callcluster_turn.coturn import Coturn
-from callcluster_turn.coturn_log import Event, Fatal, Listening
+from callcluster_turn.coturn_log import Event, Fatal, Listening, Note
 from callcluster_turn.keys import KeyTable
 from callcluster_turn.metrics import Metrics
 from callcluster_turn.peers import IPAddress
@@ -63,6 +64,7 @@ class Supervisor:
         self._pair_known = asyncio.Event()
         self._reload_wanted = False
         self._fatal: str | None = None
+        self._last_notes: deque[str] = deque(maxlen=8)
         self._retired = False
         self.run_: Run | None = None
         self.listening = asyncio.Event()
@@ -202,6 +204,7 @@ class Supervisor:
         path.touch(mode=0o600)
         path.write_text(config.render(settings, runtime))
         self._reload_wanted = False
+        self._last_notes.clear()
         coturn = await Coturn.start(self._path, path, self._take)
         self.run_ = Run(coturn, cli_port, run_password)
         log.info("coturn started")
@@ -219,13 +222,18 @@ class Supervisor:
             return
         self._waiting = f"coturn ended with status {status} and is being started again"
         self._metrics.restarts.inc()
-        log.error("coturn ended; starting it again", extra={"fields": {"status": status}})
+        # Lines are left only if it ended before it listened; then they are all there is to go by.
+        fields = {"status": status, "output": list(self._last_notes)}
+        log.error("coturn ended; starting it again", extra={"fields": fields})
 
     def _take(self, event: Event) -> None:
         """React to coturn's output."""
         self._metrics.count(event)
         if isinstance(event, Listening):
             self.listening.set()
+            self._last_notes.clear()
+        elif isinstance(event, Note):
+            self._last_notes.append(event.line)
         elif isinstance(event, Fatal) and self.run_ is not None:
             self._fatal = event.line
             self.run_.coturn.signal(signal.SIGKILL)
