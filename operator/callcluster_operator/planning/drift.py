@@ -1,7 +1,7 @@
 """Whether an object still is what we want it to be.
 
-Server-side apply answers that, too, but every question is a write request. So a manifest carries its own hash,
-and is applied only if the hash on the live object differs or a field of it does.
+Server-side apply answers that, too, but each question is a write request. So a manifest carries its own
+hash, and is applied only if the hash on the live object differs or a field of it does.
 """
 
 from __future__ import annotations

@@ -7,31 +7,112 @@ as ``hostPort``, so that the scheduler never puts two owners of one on a node; b
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from callcluster_operator.api.v1alpha1 import TURN
 from callcluster_operator.objects import Object
 from callcluster_operator.observed import PortClaim
-from callcluster_operator.planning import names
+from callcluster_operator.planning import names, pods
+
+TLS_BASE = 5349
+CONTROL_BASE = 9600
+
+
+@dataclass(frozen=True)
+class Slot:
+    """The ports of one TURN server."""
+
+    number: int
+    listener: int
+    tls: int
+    control: int
+    relay: tuple[int, int]
+    """First and last port."""
+
+    def claim(self, owner: str) -> PortClaim:
+        """All its ports. The TLS port counts even while TLS is off, since it may come."""
+        return PortClaim(owner, frozenset({self.listener, self.tls, self.control}), self.relay)
+
+
+def slot_of(turn: TURN, number: int) -> Slot:
+    """The ``number``-th slot of a spec."""
+    first = turn.relay_port_range.min + number * turn.ports_per_replica
+    return Slot(
+        number=number,
+        listener=turn.listening_port + 2 * number,
+        tls=TLS_BASE + number,
+        control=CONTROL_BASE + number,
+        relay=(first, first + turn.ports_per_replica - 1),
+    )
+
+
+def free_slot(
+    turn: TURN, *, own: Collection[PortClaim], neighbours: Collection[PortClaim], nodes: int
+) -> Slot | None:
+    """The slot for a new server; ``None`` where there is none.
+
+    The lowest one that nobody holds. Where our own servers hold all, the lowest one that fewer servers hold
+    than there are nodes: their listeners are the same, so that the scheduler puts them on different ones.
+    Slots that touch a neighbour's ports are left alone on all nodes: a claim does not say on which it is.
+
+    Args:
+        turn: the spec.
+        own: ports of the CallCluster's own servers.
+        neighbours: ports of other CallClusters' servers.
+        nodes: how many nodes are known to take pods.
+    """
+    best: tuple[int, Slot] | None = None
+    for number in range(turn.slots):
+        slot = slot_of(turn, number)
+        claim = slot.claim("")
+        if any(overlap(claim, neighbour) for neighbour in neighbours):
+            continue
+        touching = [held for held in own if overlap(claim, held)]
+        if not touching:
+            return slot
+        shares_listener = all(slot.listener in held.ports and held.relay == slot.relay for held in touching)
+        if shares_listener and len(touching) < nodes and (best is None or len(touching) < best[0]):
+            best = (len(touching), slot)
+    return best[1] if best else None
+
+
+def overlap(one: PortClaim, other: PortClaim) -> bool:
+    """Whether two servers could not live on one node."""
+    return (
+        bool(one.ports & other.ports)
+        or (one.relay[0] <= other.relay[1] and other.relay[0] <= one.relay[1])
+        or any(one.relay[0] <= port <= one.relay[1] for port in other.ports)
+        or any(other.relay[0] <= port <= other.relay[1] for port in one.ports)
+    )
 
 
 def claim_of(pod: Object) -> PortClaim | None:
     """The host ports that a TURN server's pod holds; ``None`` where it is none, or has ended."""
-    meta = pod["metadata"]
-    labels = meta.get("labels", {})
+    labels = pod["metadata"].get("labels", {})
     if labels.get(names.COMPONENT_LABEL) != names.TURN or names.INSTANCE_LABEL not in labels:
         return None
-    if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+    return held_ports(pod, f"{pod['metadata']['namespace']}/{labels[names.INSTANCE_LABEL]}")
+
+
+def held_ports(pod: Object, owner: str) -> PortClaim | None:
+    """The host ports that the pod's spec says it takes; ``None`` where it takes none, or has ended."""
+    if pods.has_ended(pod):
         return None
-    relay = _relay_range(meta.get("annotations", {}).get(names.RELAY_PORTS, ""))
-    if relay is None:
-        return None
+    containers = pod["spec"]["containers"]
+    relay = _variable(containers, "MIN_PORT"), _variable(containers, "MAX_PORT")
     single = frozenset(
         int(port["hostPort"])
-        for container in pod["spec"]["containers"]
+        for container in containers
         for port in container.get("ports", ())
         if "hostPort" in port
     )
-    return PortClaim(f"{meta['namespace']}/{labels[names.INSTANCE_LABEL]}", single, relay)
+    return PortClaim(owner, single, relay) if relay[0] and relay[1] else None
 
 
-def _relay_range(text: str) -> tuple[int, int] | None:
-    first, _, last = text.partition("-")
-    return (int(first), int(last)) if first.isdecimal() and last.isdecimal() else None
+def _variable(containers: Iterable[Object], name: str) -> int:
+    for container in containers:
+        for variable in container.get("env", ()):
+            if variable["name"] == name and str(variable.get("value", "")).isdecimal():
+                return int(variable["value"])
+    return 0

@@ -1,11 +1,195 @@
-"""Rooms: who is in them, and when they end."""
+"""Declared rooms: who is in them, and when they end."""
 
 from __future__ import annotations
 
-from callcluster_operator.objects import Object
-from callcluster_operator.plan import Plan
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from callcluster_common.directive import RoomRule
+from callcluster_common.room_names import room_key
+
+from callcluster_operator.api import conditions
+from callcluster_operator.api.conditions import Condition
+from callcluster_operator.api.parse import parse_room
+from callcluster_operator.api.times import seconds_of, timestamp
+from callcluster_operator.api.v1alpha1 import RoomSpec
+from callcluster_operator.objects import Object, ref_of
+from callcluster_operator.plan import Delete, Plan, WriteStatus
+from callcluster_operator.planning import signaling
+from callcluster_operator.planning.installation import Installation
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of one room's life. Times are Unix seconds."""
+
+    participants: int = 0
+    started: float | None = None
+    active: float | None = None
+    """When the room was last seen to fill or to empty."""
+    completed: float | None = None
+    close_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done about one room."""
+
+    history: History = History()
+    steps: tuple[Delete | WriteStatus, ...] = ()
+    rule: RoomRule | None = None
+    """What signaling is told."""
+    wake_at: float | None = None
+
+
+def decide(installation: Installation, salt: str, *, is_open: bool) -> list[Decision]:
+    """What is to be done about the rooms of a CallCluster, in the order of their names.
+
+    Args:
+        installation: the CallCluster.
+        salt: under which signaling makes opaque names of room ids.
+        is_open: whether members can join at all.
+    """
+    reported: dict[str, int] = {}
+    for pod in installation.signaling_pods():
+        report = installation.signaling_report(pod)
+        for key, count in (report.rooms if report else {}).items():
+            reported[key] = reported.get(key, 0) + count
+    complete = signaling.all_report(installation)
+    decisions = []
+    for room in sorted(installation.observed.rooms, key=lambda room: str(room["metadata"]["name"])):
+        if "deletionTimestamp" in room["metadata"]:
+            continue
+        name = room["metadata"]["name"]
+        key = room_key(salt.encode(), name)
+        # A room that was made for a call has its opaque name already.
+        count = reported.get(key, 0) + (reported.get(name, 0) if name != key else 0)
+        participants = count if count or complete else None
+        decisions.append(_decide(room, key, participants, installation.now, is_open))
+    return decisions
 
 
 def plan_orphan(room: Object, now: float) -> Plan:
-    """A room whose CallCluster does not exist: say so in its status."""
-    return Plan()
+    """A room whose CallCluster does not exist: say so, and let it end like any other."""
+    if "deletionTimestamp" in room["metadata"]:
+        return Plan()
+    spec = parse_room(room)
+    if isinstance(spec, tuple):
+        return Plan(tuple(_status_step(room, _history(room), [*_invalid(str(spec[0]))], now)))
+    history = _live_on(_history(room), spec, 0, now)
+    missing = Condition(
+        conditions.READY,
+        "False",
+        "ClusterNotFound",
+        f"there is no CallCluster {spec.cluster_ref.name} in this namespace: make one or delete the room",
+    )
+    steps, wake_at = _outcome(room, spec, history, missing, now)
+    return Plan(steps, None if wake_at is None else max(0.0, wake_at - now))
+
+
+def _decide(room: Object, key: str, participants: int | None, now: float, is_open: bool) -> Decision:
+    spec = parse_room(room)
+    if isinstance(spec, tuple):
+        steps = tuple(_status_step(room, _history(room), [*_invalid(str(spec[0]))], now))
+        return Decision(_history(room), steps)
+    history = _live_on(_history(room), spec, participants, now)
+    ready = (
+        Condition(conditions.READY, "True", "Active", "members can join")
+        if is_open
+        else Condition(conditions.READY, "False", "PodsNotReady", "no signaling pod takes sessions")
+    )
+    steps, wake_at = _outcome(room, spec, history, ready, now)
+    rule = RoomRule(key, spec.max_participants, closed=history.completed is not None)
+    return Decision(history, steps, rule, wake_at)
+
+
+def _live_on(before: History, spec: RoomSpec, participants: int | None, now: float) -> History:
+    """The room's life up to now. ``participants`` is ``None`` where it is not known."""
+    after = before if participants is None else replace(before, participants=participants)
+    if (after.participants > 0) != (before.participants > 0):
+        after = replace(after, active=now)
+    if after.participants and after.started is None:
+        after = replace(after, started=now, active=now)
+    if after.completed is None:
+        reason = _end(after, spec, now)
+        if reason is not None:
+            after = replace(after, completed=now, close_reason=reason)
+    return after
+
+
+def _end(history: History, spec: RoomSpec, now: float) -> str | None:
+    if spec.state == "Closed":
+        return "Closed"
+    for reason, at in _ends(history, spec):
+        if now >= at:
+            return reason
+    return None
+
+
+def _ends(history: History, spec: RoomSpec) -> Iterator[tuple[str, float]]:
+    """When the room would end by itself. One that nobody has joined yet does not."""
+    if history.started is not None and spec.max_duration_seconds:
+        yield "MaxDuration", history.started + spec.max_duration_seconds
+    if history.active is not None and not history.participants and spec.empty_timeout_seconds:
+        yield "Empty", history.active + spec.empty_timeout_seconds
+
+
+def _outcome(
+    room: Object, spec: RoomSpec, history: History, ready: Condition, now: float
+) -> tuple[tuple[Delete | WriteStatus, ...], float | None]:
+    """The steps, and when to look again."""
+    if history.completed is None:
+        wake_at = min((at for _, at in _ends(history, spec)), default=None)
+        still_on = Condition(conditions.FINISHED, "False", "Active", "the room has not ended")
+        return tuple(_status_step(room, history, [ready, still_on], now)), wake_at
+    expires = history.completed + spec.ttl_seconds_after_finished
+    # While somebody is in, signaling has not closed it yet. Without the object it would never.
+    if now >= expires and not history.participants:
+        meta = room["metadata"]
+        return (Delete(ref_of(room), meta["uid"], meta["resourceVersion"]),), None
+    reason = history.close_reason or "Closed"
+    ended = [
+        Condition(conditions.READY, "False", reason, "the room has ended; make a new one"),
+        Condition(conditions.FINISHED, "True", reason, conditions.REASONS[reason]),
+    ]
+    return tuple(_status_step(room, history, ended, now)), max(expires, now + 1)
+
+
+def _invalid(problem: str) -> Iterator[Condition]:
+    yield Condition(conditions.READY, "False", "InvalidSpec", problem)
+
+
+def _history(room: Object) -> History:
+    status = room.get("status") or {}
+    participants = status.get("participants", 0)
+    return History(
+        participants=participants if isinstance(participants, int) else 0,
+        started=seconds_of(status.get("startTime")),
+        active=seconds_of(status.get("lastActiveTime")),
+        completed=seconds_of(status.get("completionTime")),
+        close_reason=status.get("closeReason"),
+    )
+
+
+def _status_step(
+    room: Object, history: History, said: list[Condition], now: float
+) -> Iterator[WriteStatus]:
+    before: dict[str, Any] = room.get("status") or {}
+    generation = room["metadata"].get("generation", 0)
+    status: dict[str, Any] = {
+        "observedGeneration": generation,
+        "conditions": conditions.merge(before.get("conditions", ()), said, generation=generation, now=now),
+        "participants": history.participants,
+    }
+    for name, time in (
+        ("startTime", history.started),
+        ("lastActiveTime", history.active),
+        ("completionTime", history.completed),
+    ):
+        if time is not None:
+            status[name] = timestamp(time)
+    if history.close_reason is not None:
+        status["closeReason"] = history.close_reason
+    if status != before:
+        yield WriteStatus(ref_of(room), status)

@@ -1,0 +1,63 @@
+"""Secrets that the operator makes and keeps."""
+
+from __future__ import annotations
+
+import base64
+
+from callcluster_common import keyset
+from callcluster_common.keyset import KeySet
+
+from callcluster_operator.objects import SECRET, Object
+from callcluster_operator.planning import names
+from callcluster_operator.planning.installation import Installation
+from callcluster_operator.planning.manifests.common import manifest
+
+JWT_KEY = "secret"
+SALT_KEY = "salt"
+REDIS_PASSWORD_KEY = "password"  # noqa: S105 - the name of a key
+REDIS_URL_KEY = "url"
+
+
+def key_set_manifest(
+    installation: Installation, name: str, component: str, keys: KeySet, annotations: dict[str, str]
+) -> Object:
+    """A key set, with the times of its rotation as annotations."""
+    return _secret(
+        installation, name, component, {keyset.KEYS_FILE: keyset.encode(keys).decode()}, annotations
+    )
+
+
+def jwt_manifest(installation: Installation, secret: str) -> Object:
+    """Signs members' tokens where the spec names no Secret of yours."""
+    name = names.jwt_secret(installation.name)
+    return _secret(installation, name, names.SIGNALING, {JWT_KEY: secret})
+
+
+def salt_manifest(installation: Installation, salt: str) -> Object:
+    """Makes opaque names of room ids."""
+    name = names.salt_secret(installation.name)
+    return _secret(installation, name, names.SIGNALING, {SALT_KEY: salt})
+
+
+def redis_manifest(installation: Installation, password: str) -> Object:
+    """Password of the managed Redis, and the URL that has it."""
+    name = names.redis_secret(installation.name)
+    host = installation.platform.service_host or (
+        f"{names.workload(installation.name, names.REDIS)}.{installation.namespace}.svc"
+    )
+    url = f"redis://:{password}@{host}:6379/0"
+    return _secret(installation, name, names.REDIS, {REDIS_PASSWORD_KEY: password, REDIS_URL_KEY: url})
+
+
+def _secret(
+    installation: Installation,
+    name: str,
+    component: str,
+    values: dict[str, str],
+    annotations: dict[str, str] | None = None,
+) -> Object:
+    # `data` and not `stringData`: the API server turns that into `data`, and we could not compare.
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return manifest(
+        installation, SECRET, name, component, annotations=annotations, type="Opaque", data=data
+    )

@@ -1,0 +1,326 @@
+"""The status of a CallCluster: is it ready, why not, where is it, who uses it, when does the key change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from callcluster_operator.api import conditions
+from callcluster_operator.api.conditions import Condition
+from callcluster_operator.api.parse import Problems
+from callcluster_operator.api.times import timestamp
+from callcluster_operator.objects import DEPLOYMENT, Object, ref_of
+from callcluster_operator.plan import WriteStatus
+from callcluster_operator.planning import addresses, names, pods, signaling
+from callcluster_operator.planning.installation import Installation
+from callcluster_operator.planning.manifests.signaling import PORT
+from callcluster_operator.planning.rooms import Decision
+from callcluster_operator.planning.rotation import Rotation
+from callcluster_operator.planning.servers import Server, annotations_of
+from callcluster_operator.planning.turn import Tier, drain_deadline
+
+PATIENCE_SECONDS = 300
+"""How long pods may take to confirm a key set before that is called overdue."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a pass found and decided."""
+
+    tier: Tier
+    turn_keys: Rotation
+    turn_uris: tuple[str, ...]
+    rooms: tuple[Decision, ...]
+    has_redis: bool
+    is_changing: bool
+    """Whether objects are written in this pass."""
+    names_taken: tuple[str, ...] = ()
+    """Objects of somebody else whose names we need."""
+
+
+def deployment_problem(installation: Installation, *, has_redis: bool) -> Condition | None:
+    """Why signaling takes no sessions, or ``None`` where it does."""
+    if has_redis and not _ready_replicas(installation, names.REDIS):
+        return _signaling("False", "RedisNotReady", "the managed Redis is not ready")
+    if not _ready_replicas(installation, names.SIGNALING):
+        return _signaling("False", "PodsNotReady", "no signaling pod is ready: look at the pods' events")
+    return None
+
+
+def status_steps(installation: Installation, outlook: Outlook) -> tuple[WriteStatus, ...]:
+    """The write that brings the status up to date, if one is needed."""
+    status = {
+        "endpoints": {
+            "signalingURL": _signaling_url(installation),
+            "turnURIs": list(outlook.turn_uris),
+        },
+        "signaling": {
+            "replicas": _deployment_status(installation, names.SIGNALING).get("replicas", 0),
+            "readyReplicas": _ready_replicas(installation, names.SIGNALING),
+            "sessions": signaling.sessions(installation),
+            "selector": names.selector_text(names.component_selector(installation.name, names.SIGNALING)),
+        },
+        "turn": {
+            "replicas": installation.spec.turn.replicas,
+            "readyReplicas": len(outlook.tier.taking),
+            "allocations": sum(
+                server.report.allocations for server in outlook.tier.servers if server.report
+            ),
+            "servers": [_server(installation, server) for server in outlook.tier.servers],
+        },
+        "credentials": _credentials(outlook.turn_keys),
+        "rooms": _rooms(outlook.rooms),
+    }
+    said = _conditions(installation, outlook)
+    return _write(installation.observed.callcluster, status, said, installation.now)
+
+
+def invalid_steps(callcluster: Object, problems: Problems, now: float) -> tuple[WriteStatus, ...]:
+    """Say what is wrong with the spec. All else in the status stays as it was: it still runs."""
+    message = "; ".join(str(problem) for problem in problems)
+    before: dict[str, Any] = callcluster.get("status") or {}
+    said = [
+        Condition(conditions.READY, "False", "InvalidSpec", message),
+        Condition(conditions.PROGRESSING, "False", "InvalidSpec", message),
+    ]
+    kept = {key: value for key, value in before.items() if key not in ("conditions", "observedGeneration")}
+    old = [
+        condition
+        for condition in before.get("conditions", ())
+        if condition["type"] not in (conditions.READY, conditions.PROGRESSING)
+    ]
+    return _write(callcluster, kept, said, now, keep=old)
+
+
+def _write(
+    callcluster: Object,
+    status: dict[str, Any],
+    said: list[Condition],
+    now: float,
+    keep: Iterable[dict[str, Any]] = (),
+) -> tuple[WriteStatus, ...]:
+    before: dict[str, Any] = callcluster.get("status") or {}
+    generation = callcluster["metadata"].get("generation", 0)
+    merged = conditions.merge(before.get("conditions", ()), said, generation=generation, now=now)
+    wanted = {"observedGeneration": generation, "conditions": [*merged, *keep], **status}
+    return () if wanted == before else (WriteStatus(ref_of(callcluster), wanted),)
+
+
+def _conditions(installation: Installation, outlook: Outlook) -> list[Condition]:
+    signaling_up = deployment_problem(installation, has_redis=outlook.has_redis) or _signaling(
+        "True", "Available", "signaling takes sessions"
+    )
+    turn_up = _turn_available(installation, outlook.tier)
+    resolved = _addresses_resolved(installation, outlook.tier)
+    return [
+        _ready(installation, outlook, [signaling_up, turn_up]),
+        _progressing(installation, outlook),
+        signaling_up,
+        turn_up,
+        resolved,
+        _credentials_rotated(installation, outlook.turn_keys),
+    ]
+
+
+def _ready(installation: Installation, outlook: Outlook, needed: list[Condition]) -> Condition:
+    if outlook.names_taken:
+        taken = ", ".join(outlook.names_taken)
+        return Condition(
+            conditions.READY, "False", "NameTaken", f"{taken}: delete it, or name the CallCluster anew"
+        )
+    for condition in needed:
+        if condition.status != "True" and condition.reason != "NotRequested":
+            return Condition(conditions.READY, "False", condition.reason, condition.message)
+    return Condition(conditions.READY, "True", "Available", "members can place calls")
+
+
+def _progressing(installation: Installation, outlook: Outlook) -> Condition:
+    def said(status: conditions.Status, reason: str, message: str) -> Condition:
+        return Condition(conditions.PROGRESSING, status, reason, message)
+
+    tier = outlook.tier
+    if installation.spec.paused:
+        return said("False", "Paused", "spec.paused is set: nothing is changed until it is not")
+    if tier.exhausted:
+        return said("True", "PortsExhausted", _exhausted(installation))
+    conflicting = [server.name for server in tier.servers if server.has_conflict]
+    if conflicting:
+        return said("True", "PortsConflict", f"{', '.join(conflicting)}: moving to other ports")
+    components = [names.SIGNALING, *([names.REDIS] if outlook.has_redis else [])]
+    rolling = [component for component in components if not _is_rolled_out(installation, component)]
+    if outlook.is_changing or rolling:
+        return said("True", "RollingOut", f"{' and '.join(rolling) or 'objects'} on the way")
+    draining = [server.name for server in tier.servers if server.is_leaving]
+    if draining:
+        return said("True", "Draining", f"{', '.join(draining)}: waiting for the last relay to end")
+    if not tier.is_settled:
+        return said("True", "RollingOut", "TURN servers are on the way")
+    return said("False", "AsWanted", "everything is as the spec says")
+
+
+def _turn_available(installation: Installation, tier: Tier) -> Condition:
+    def said(status: conditions.Status, reason: str, message: str) -> Condition:
+        return Condition(conditions.TURN_AVAILABLE, status, reason, message)
+
+    wanted = installation.spec.turn.replicas
+    if tier.taking:
+        return said("True", "Available", f"{len(tier.taking)} of {wanted} servers take sessions")
+    if not wanted:
+        return said("False", "NotRequested", "turn.replicas is 0: calls that need a relay fail")
+    if tier.exhausted:
+        return said("False", "PortsExhausted", _exhausted(installation))
+    for server in tier.servers:
+        scheduled = pods.condition(server.pod, "PodScheduled")
+        if scheduled.get("reason") == "Unschedulable":
+            text = scheduled.get("message", "no node fits")
+            return said("False", "Unschedulable", f"{server.name}: {text}")
+    if tier.servers:
+        return said("False", "PodsNotReady", "no TURN server is ready: look at the pods' events")
+    return said("False", "NoServers", "no TURN server runs yet")
+
+
+def _addresses_resolved(installation: Installation, tier: Tier) -> Condition:
+    def said(status: conditions.Status, reason: str, message: str) -> Condition:
+        return Condition(conditions.ADDRESSES_RESOLVED, status, reason, message)
+
+    placed = [
+        server
+        for server in tier.servers
+        if not server.is_leaving and addresses.host_address(server.pod) is not None
+    ]
+    if not placed:
+        return said("Unknown", "NoServers", "no TURN server runs yet")
+    for server in placed:
+        if server.address is None:
+            sources = ", ".join(installation.spec.addressing.sources)
+            return said(
+                "False",
+                "NoExternalAddress",
+                f"{server.name} on node {server.pod['spec'].get('nodeName')}: none of {sources} knows an "
+                "address; give the node one or add a source to addressing.sources",
+            )
+    return said("True", "Resolved", "every TURN server has an address")
+
+
+def _credentials_rotated(installation: Installation, rotation: Rotation) -> Condition:
+    def said(status: conditions.Status, reason: str, message: str) -> Condition:
+        return Condition(conditions.CREDENTIALS_ROTATED, status, reason, message)
+
+    ring = rotation.ring
+    waiting = ", ".join(rotation.waiting)
+    asked_at = ring.minting_since if ring.staged_at is None else ring.staged_at
+    if rotation.waiting and installation.now > asked_at + PATIENCE_SECONDS:
+        return said("False", "RotationOverdue", f"not confirmed by {waiting}: look at these pods")
+    if ring.phase == "Staged":
+        return said("True", "Staged", f"key {ring.keys.kids[-1]} is staged; not confirmed by {waiting}")
+    if ring.phase == "Overlap":
+        return said("True", "OverlapActive", f"key {ring.keys.mint} is in use, the old one still accepted")
+    return said("True", "Settled", f"key {ring.keys.mint} is in use")
+
+
+def _credentials(rotation: Rotation) -> dict[str, Any]:
+    ring = rotation.ring
+    told = {
+        "phase": ring.phase,
+        "mintKeyID": ring.keys.mint,
+        "acceptedKeyIDs": list(ring.keys.kids),
+        "pendingAcknowledgements": len(rotation.waiting),
+        "lastRotationTime": timestamp(ring.minting_since),
+        "nextRotationTime": timestamp(ring.due_at(rotation.policy)),
+    }
+    retires_at = ring.retires_at(rotation.policy)
+    if retires_at is not None:
+        told["retirementTime"] = timestamp(retires_at)
+    return told
+
+
+def _rooms(decisions: Iterable[Decision]) -> dict[str, int]:
+    lives = [decision.history for decision in decisions]
+    return {
+        "open": sum(life.completed is None for life in lives),
+        "occupied": sum(life.participants > 0 for life in lives),
+        "participants": sum(life.participants for life in lives),
+    }
+
+
+def _server(installation: Installation, server: Server) -> dict[str, Any]:
+    slot_ports = server.slot_ports
+    told: dict[str, Any] = {
+        "name": server.name,
+        "slot": server.slot.number if server.slot else _labelled_slot(server),
+        "state": _state(server),
+    }
+    if slot_ports is not None:
+        told["listeningPort"] = slot_ports[0]
+    if server.claim is not None:
+        told["relayPorts"] = f"{server.claim.relay[0]}-{server.claim.relay[1]}"
+    if server.pod["spec"].get("nodeName"):
+        told["nodeName"] = server.pod["spec"]["nodeName"]
+    if server.address is not None:
+        told["address"] = server.address.address
+        if server.address.source is not None:
+            told["addressSource"] = server.address.source
+    if server.report is not None:
+        told["allocations"] = server.report.allocations
+    if server.drain_started is not None:
+        told["drainDeadline"] = timestamp(drain_deadline(installation, server))
+    return told
+
+
+def _labelled_slot(server: Server) -> int:
+    label = server.pod["metadata"].get("labels", {}).get(names.SLOT_LABEL, "")
+    return int(label) if label.isdecimal() else -1
+
+
+def _state(server: Server) -> str:
+    if pods.is_terminating(server.pod):
+        return "Stopping"
+    if pods.has_ended(server.pod):
+        return "Failed"
+    if server.drain_started is not None:
+        return "Draining"
+    if server.takes_sessions:
+        return "Ready"
+    started = pods.may_run(server.pod) and names.EXTERNAL_ADDRESS in annotations_of(server.pod)
+    return "NotReady" if started else "Starting"
+
+
+def _exhausted(installation: Installation) -> str:
+    turn = installation.spec.turn
+    return (
+        f"all {turn.slots} slots of {turn.relay_port_range.min}-{turn.relay_port_range.max} are taken on "
+        "the known nodes: widen turn.relayPortRange, lower turn.portsPerReplica, or delete a server's pod "
+        "to do without it meanwhile"
+    )
+
+
+def _signaling(status: conditions.Status, reason: str, message: str) -> Condition:
+    return Condition(conditions.SIGNALING_AVAILABLE, status, reason, message)
+
+
+def _signaling_url(installation: Installation) -> str:
+    host = installation.platform.service_host
+    return f"ws://{host}:{PORT}" if host else f"wss://{installation.spec.domain}"
+
+
+def _deployment_status(installation: Installation, component: str) -> dict[str, Any]:
+    live = installation.child(DEPLOYMENT, names.workload(installation.name, component))
+    return (live.get("status") or {}) if live else {}
+
+
+def _ready_replicas(installation: Installation, component: str) -> int:
+    return int(_deployment_status(installation, component).get("readyReplicas", 0))
+
+
+def _is_rolled_out(installation: Installation, component: str) -> bool:
+    live = installation.child(DEPLOYMENT, names.workload(installation.name, component))
+    if live is None:
+        return False
+    status, wanted = live.get("status") or {}, live["spec"].get("replicas", 1)
+    return (
+        status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
+        and status.get("updatedReplicas", 0) == wanted
+        and status.get("readyReplicas", 0) == wanted
+        and status.get("replicas", 0) == wanted
+    )
