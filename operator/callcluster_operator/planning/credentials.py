@@ -167,7 +167,7 @@ def read(secret: Object | None, now: float) -> Ring | None:
     )
 
 
-def annotations(ring: Ring) -> dict[str, str]:
+def notes_of(ring: Ring) -> dict[str, str]:
     """The ring's times, as :func:`read` reads them."""
     notes = {
         MINTING_SINCE: precise(ring.minting_since),

@@ -76,7 +76,7 @@ def plan_orphan(room: Object, now: float) -> Plan:
         return Plan()
     spec = parse_room(room)
     if isinstance(spec, tuple):
-        return Plan(tuple(_status_step(room, _history(room), [*_invalid(str(spec[0]))], now)))
+        return Plan(_invalid_steps(room, str(spec[0]), now))
     history = _live_on(_history(room), spec, 0, now)
     missing = Condition(
         conditions.READY,
@@ -91,8 +91,7 @@ def plan_orphan(room: Object, now: float) -> Plan:
 def _decide(room: Object, key: str, participants: int | None, now: float, is_open: bool) -> Decision:
     spec = parse_room(room)
     if isinstance(spec, tuple):
-        steps = tuple(_status_step(room, _history(room), [*_invalid(str(spec[0]))], now))
-        return Decision(_history(room), steps)
+        return Decision(_history(room), _invalid_steps(room, str(spec[0]), now))
     history = _live_on(_history(room), spec, participants, now)
     ready = (
         Condition(conditions.READY, "True", "Active", "members can join")
@@ -156,8 +155,9 @@ def _outcome(
     return tuple(_status_step(room, history, ended, now)), max(expires, now + 1)
 
 
-def _invalid(problem: str) -> Iterator[Condition]:
-    yield Condition(conditions.READY, "False", "InvalidSpec", problem)
+def _invalid_steps(room: Object, problem: str, now: float) -> tuple[WriteStatus, ...]:
+    invalid = Condition(conditions.READY, "False", "InvalidSpec", problem)
+    return tuple(_status_step(room, _history(room), [invalid], now))
 
 
 def _history(room: Object) -> History:

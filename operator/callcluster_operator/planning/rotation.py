@@ -94,7 +94,7 @@ def _rotation(
     ring: Ring,
     waiting: tuple[str, ...],
 ) -> Rotation:
-    manifest = key_set_manifest(installation, name, component, ring.keys, credentials.annotations(ring))
+    manifest = key_set_manifest(installation, name, component, ring.keys, credentials.notes_of(ring))
     return Rotation(policy, ring, waiting, manifest)
 
 

@@ -318,7 +318,7 @@ def _is_rolled_out(installation: Installation, component: str) -> bool:
     if live is None:
         return False
     status, wanted = live.get("status") or {}, live["spec"].get("replicas", 1)
-    return (
+    return bool(
         status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
         and status.get("updatedReplicas", 0) == wanted
         and status.get("readyReplicas", 0) == wanted

@@ -17,7 +17,7 @@ from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.manifests import redis, signaling
 from callcluster_operator.planning.manifests.common import manifest
 
-_ANY_POD = [{"namespaceSelector": {}}]
+_ANY_POD: list[dict[str, Any]] = [{"namespaceSelector": {}}]
 _DNS = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
 
 
