@@ -177,8 +177,8 @@ def main() -> int:
         print(f"callcluster-operator: {error}", file=sys.stderr)
         return 2
     logs.configure(settings.log_level)
-    # At DEBUG it prints whole objects, and with them what must never be logged.
-    logging.getLogger("kopf").setLevel(max(logging.INFO, logging.getLogger().level))
+    # It tells of every event, and at DEBUG prints whole objects, with what must never be logged.
+    logging.getLogger("kopf").setLevel(logging.WARNING)
     try:
         asyncio.run(run(settings))
     except (ClusterError, OSError) as error:

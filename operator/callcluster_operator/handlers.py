@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from callcluster_operator.cluster import ClusterError, InvalidObjectError
 from callcluster_operator.kube.gather import owner_of
 from callcluster_operator.kube.paths import plural_of
 from callcluster_operator.objects import CALL_CLUSTER, CHILD_KINDS, GROUP, ROOM, Kind, Ref, ref_of
+from callcluster_operator.plan import Plan
 from callcluster_operator.planning import names
 from callcluster_operator.reconciler import Reconciler
 from callcluster_operator.telemetry import Telemetry
@@ -85,6 +87,8 @@ class Handlers:
                     await stopped.wait(min(2.0 ** (failures - 1), MAX_BACKOFF_SECONDS))
                 else:
                     failures = 0
+                    if plan.steps:
+                        logger.info("%s: %s", ref, _summary(plan))
                     await _pause(wake, plan.wake_after)
                     await stopped.wait(SETTLE_SECONDS)
         finally:
@@ -134,6 +138,11 @@ class Handlers:
     def _wake(self, ref: Ref) -> None:
         if ref in self._wakes:
             self._wakes[ref].set()
+
+
+def _summary(plan: Plan) -> str:
+    done = Counter(type(step).__name__ for step in plan.steps)
+    return ", ".join(f"{name} {count}" for name, count in done.items())
 
 
 async def _pause(wake: asyncio.Event, seconds: float | None) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from callcluster_common import keyset
-from callcluster_common.reports import Report
 
 from callcluster_operator.cluster import Cluster
 from callcluster_operator.objects import (
@@ -41,14 +40,12 @@ async def gather(
         ClusterError: something could not be read; a snapshot with holes would plan harm.
     """
     ref = ref_of(callcluster)
-    children, rooms, claims = await asyncio.gather(
-        children_of(cluster, ref), rooms_of(cluster, ref), neighbours_of(cluster, ref)
+    children, rooms, nodes, claims = await asyncio.gather(
+        children_of(cluster, ref), rooms_of(cluster, ref), cluster.list(NODE), neighbours_of(cluster, ref)
     )
     pods = [child for child in children.values() if child["kind"] == POD.kind]
     keys = control_keys(children, ref.name)
-    nodes, answers = await asyncio.gather(
-        _nodes_under(cluster, pods), reports.read(pods, keys) if keys else _no_reports()
-    )
+    answers = await reports.read(pods, keys) if keys else {}
     return Observed(
         now=now,
         entropy=entropy,
@@ -56,7 +53,7 @@ async def gather(
         callcluster=callcluster,
         children=children,
         rooms=rooms,
-        nodes=nodes,
+        nodes=tuple(nodes),
         neighbours=claims,
         reports=answers,
     )
@@ -104,14 +101,3 @@ def control_keys(children: Mapping[Ref, Object], name: str) -> keyset.KeySet | N
             except ValueError:
                 return None
     return None
-
-
-async def _nodes_under(cluster: Cluster, pods: Iterable[Object]) -> tuple[Object, ...]:
-    """The nodes on which pods run. A cluster may have a thousand others, at 20 kB each."""
-    hosts = {pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")}
-    nodes = await asyncio.gather(*(cluster.get(Ref(NODE, "", host)) for host in sorted(hosts)))
-    return tuple(node for node in nodes if node is not None)
-
-
-async def _no_reports() -> dict[str, Report]:
-    return {}
