@@ -1,0 +1,93 @@
+/** Runs in every tab before the page: watches what the browser does with connections, and keeps what calls report. */
+{
+  const seen = (window.seen = { connections: [], descriptions: 0, keys: [], events: {}, states: [], warnings: [], messages: [], muteRequests: [] })
+
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(configuration) {
+      super(configuration)
+      seen.connections.push(this)
+    }
+
+    setLocalDescription(description) {
+      seen.descriptions += 1
+      return super.setLocalDescription(description)
+    }
+  }
+
+  window.withoutTransforms = async () => {
+    const { FrameCrypto } = await import('/sdk/frame_crypto.js')
+    FrameCrypto.prototype.attach = () => undefined
+  }
+
+  window.onlyCodec = (mimeType) => {
+    const { getCapabilities } = RTCRtpReceiver
+    RTCRtpReceiver.getCapabilities = (kind) => {
+      const all = getCapabilities.call(RTCRtpReceiver, kind)
+      const codecs = all.codecs.filter((codec) => kind === 'audio' || [mimeType, 'video/rtx'].includes(codec.mimeType))
+      return { ...all, codecs }
+    }
+  }
+
+  const b64 = (text) => (text ? Uint8Array.from(atob(text), (character) => character.charCodeAt(0)) : null)
+
+  window.join = async ({ secret, media = true, ...options }) => {
+    const { Call } = await import('/sdk/index.js')
+    const { FrameCrypto } = await import('/sdk/frame_crypto.js')
+    const { use } = FrameCrypto.prototype
+    FrameCrypto.prototype.use = function (kid, baseKey) {
+      seen.keys.push(kid)
+      return use.call(this, kid, baseKey)
+    }
+    const call = (window.call = new Call({ ...options, secret: b64(secret) }))
+    for (const type of ['members', 'encryption', 'code']) {
+      call.addEventListener(type, ({ detail }) => (seen.events[type] = detail))
+    }
+    call.addEventListener('state', ({ detail }) => seen.states.push(detail))
+    call.addEventListener('warning', ({ detail }) => seen.warnings.push(detail.code))
+    call.addEventListener('message', ({ detail }) => seen.messages.push(detail))
+    call.addEventListener('mute-request', ({ detail }) => seen.muteRequests.push(detail.kind))
+    call.addEventListener('track', ({ detail }) => show(detail))
+    if (media) {
+      const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240, frameRate: 15 } })
+      await call.setTrack('mic', stream.getAudioTracks()[0])
+      await call.setTrack('cam', stream.getVideoTracks()[0])
+      await call.setState({ audio: true, video: true })
+    }
+    await call.join()
+    return call.selfSid
+  }
+
+  /** Remote tracks only flow where something plays them. */
+  const show = ({ sid, source, track }) => {
+    const id = `${sid}-${source}`
+    document.getElementById(id)?.remove()
+    if (!track) return
+    const element = document.createElement(track.kind)
+    Object.assign(element, { id, autoplay: true, muted: track.kind === 'video', srcObject: new MediaStream([track]) })
+    document.body.append(element)
+  }
+
+  /** What went through the connections that are open, and what the call reported last. */
+  window.look = async () => {
+    const counts = { packetsSent: 0, framesEncoded: 0, packetsReceived: 0, framesDecoded: 0, samples: 0, perVideo: [], codecs: [] }
+    const open = seen.connections.filter((connection) => connection.connectionState !== 'closed')
+    for (const connection of open) {
+      const report = await connection.getStats()
+      for (const line of report.values()) {
+        if (line.type === 'outbound-rtp') {
+          counts.packetsSent += line.packetsSent
+          counts.framesEncoded += line.framesEncoded ?? 0
+        }
+        if (line.type !== 'inbound-rtp') continue
+        counts.packetsReceived += line.packetsReceived
+        if (line.kind === 'audio') counts.samples += (line.totalSamplesReceived ?? 0) - (line.concealedSamples ?? 0)
+        if (line.kind !== 'video' || !line.framesReceived) continue
+        counts.framesDecoded += line.framesDecoded
+        counts.perVideo.push(line.framesDecoded)
+        counts.codecs.push(report.get(line.codecId)?.mimeType)
+      }
+    }
+    const { keys, events, states, warnings, messages, muteRequests, descriptions } = seen
+    return { ...counts, connections: open.length, keys, ...events, states, warnings, messages, muteRequests, descriptions }
+  }
+}

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from browser.sdk.conftest import Opener
+from browser.sdk.signaling import Signaling, Wire
+from browser.sdk.tabs import Look
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+
+def state(look: Look) -> str:
+    return look["states"][-1]["state"]
+
+
+def peer_names(look: Look) -> list[str]:
+    return [member["name"] for member in look["members"]["members"] if not member["isSelf"]]
+
+
+async def test_media_goes_on_while_the_socket_is_gone_and_the_session_resumes(
+    open_tab: Opener, server: Signaling, room: str
+) -> None:
+    async with Wire(server.port) as wire:
+        ada = await (await open_tab(wire.port)).join(room, name="Ada")
+        bob = await (await open_tab()).join(room, name="Bob")
+        await ada.flows()
+        connections = (await ada.look())["connections"]
+
+        wire.cut()
+        await ada.until(lambda look: state(look) == "reconnecting")
+        await bob.until(lambda look: any(member["reconnecting"] for member in look["members"]["members"]))
+        await ada.flows()
+        await bob.flows()
+        unsent = asyncio.ensure_future(ada.page.evaluate("call.send('kept')"))
+        await bob.page.evaluate("call.send('missed')")
+
+        wire.mend()
+        await ada.until(lambda look: state(look) == "joined")
+        await ada.until(lambda look: [message["data"] for message in look["messages"]] == ["missed"])
+        await bob.until(lambda look: [message["data"] for message in look["messages"]] == ["kept"])
+        await unsent
+        await ada.flows()
+        look = await ada.look()
+        assert (look["connections"], len(look["states"])) == (connections, 4)  # connecting, joined, and once more
+
+
+async def test_who_left_meanwhile_is_gone_after_a_resume(open_tab: Opener, server: Signaling, room: str) -> None:
+    async with Wire(server.port) as wire:
+        ada = await (await open_tab(wire.port)).join(room, name="Ada")
+        bob = await (await open_tab()).join(room, name="Bob")
+        await ada.flows()
+        wire.cut()
+        await ada.until(lambda look: state(look) == "reconnecting")
+        await bob.page.evaluate("call.leave()")
+        cid = await (await open_tab()).join(room, name="Cid")
+        wire.mend()
+        await ada.until(lambda look: peer_names(look) == ["Cid"])
+        await ada.flows()
+        await cid.flows()
+
+
+async def test_a_call_comes_back_after_a_server_that_forgot_everything(
+    open_tab: Opener, server: Signaling, room: str
+) -> None:
+    ada = await (await open_tab()).join(room, name="Ada")
+    bob = await (await open_tab()).join(room, name="Bob")
+    await ada.flows()
+    await server.kill()
+    for tab in (ada, bob):
+        await tab.until(lambda look: state(look) == "reconnecting")
+    await ada.flows()
+    await server.start()
+    for tab, name in ((ada, "Bob"), (bob, "Ada")):
+        await tab.until(lambda look: state(look) == "joined" and peer_names(look) == [name], within=40)
+        await tab.flows()
+    assert len({(await tab.look())["code"]["code"] for tab in (ada, bob)}) == 1
