@@ -31,6 +31,7 @@ export function createApp(store) {
 
   const session = createSession(store, {
     toast,
+    over: () => capture.releaseAll(),
     muteMe(source) {
       if (!store.get().capture[source].wanted) return
       void capture.set(source, false)
@@ -117,10 +118,7 @@ export function createApp(store) {
       await session.join(link, name.trim())
     },
 
-    leave() {
-      session.leave()
-      capture.releaseAll()
-    },
+    leave: () => session.leave(),
 
     rejoin() {
       const { link } = store.get()

@@ -15,7 +15,7 @@ const LOST = {
 }
 
 /** @type {Record<string, EndingWords>} */
-const BY_CODE = {
+const BY_REASON = {
   left: {
     title: 'You left the call',
     text: 'The others can go on without you.',
@@ -94,37 +94,30 @@ const BY_CODE = {
     steps: ['reload'],
     tone: 'bad',
   },
-  browser: {
-    title: 'This browser can’t encrypt calls',
-    text: 'Calls here are encrypted on your device, and this browser lacks what that needs. Use a current Chrome, Edge or another Chromium browser.',
-    steps: ['start'],
+  encryption_failed: {
+    title: 'The encryption stopped',
+    text: 'Your browser ended the part of this page that encrypts. Nothing was sent without it. Join again to go on.',
+    steps: ['rejoin', 'start'],
     tone: 'bad',
   },
   lost: LOST,
 }
 
-/** Close codes of the signaling protocol that are final for the page. */
-const BY_CLOSE = new Map([
-  [4005, 'replaced'],
-  [4500, 'bad_token'],
-  [4501, 'token_expired'],
-  [4502, 'kicked'],
-  [4503, 'ended'],
-  [4504, 'outdated'],
-  [4505, 'outdated'],
-  [4506, 'replaced'],
-  [4507, 'banned'],
-])
+/** Other words of the SDK for the same.
+ * @type {Record<string, string>} */
+const ALIASES = {
+  duplicate_identity: 'replaced',
+  protocol_error: 'outdated',
+  unsupported_version: 'outdated',
+}
 
 /**
- * @param {import('./state.js').Ending | null} ending What the SDK said: an error or reason word, or a close code.
+ * @param {import('./state.js').Ending | null} ending
  * @returns {EndingWords & {code: string}}
  */
 export function wordsFor(ending) {
-  for (const said of [ending?.code, ending?.reason]) {
-    const code = BY_CLOSE.get(Number(said)) ?? String(said ?? '')
-    const words = BY_CODE[code]
-    if (words) return { ...words, code }
-  }
-  return { ...LOST, code: 'lost' }
+  const said = ending?.reason ?? ''
+  const code = ALIASES[said] ?? said
+  const words = BY_REASON[code]
+  return words ? { ...words, code } : { ...LOST, code: 'lost' }
 }

@@ -122,12 +122,12 @@ function boxes(tiles, area, aspect, role) {
 function presentation(screens, tiles, { width, height }) {
   const cameras = tiles.filter((tile) => tile.source !== 'screen')
   const beside = width > height * 1.2
-  const each = Math.min(150, (height - GAP * (cameras.length - 1)) / Math.max(1, cameras.length))
+  const side = Math.min(270, width * 0.22)
   const main = beside
-    ? { width: width - each * WIDE - GAP, height }
+    ? { width: width - side - GAP, height }
     : { width, height: Math.min(height * 0.55, (width / WIDE) * screens.length) }
   const rest = beside
-    ? { x: width - each * WIDE, y: 0, width: each * WIDE, height }
+    ? { x: width - side, y: 0, width: side, height }
     : { x: 0, y: main.height + GAP, width, height: height - main.height - GAP }
   return [
     ...boxes(screens, { x: 0, y: 0, ...main }, WIDE, 'main'),

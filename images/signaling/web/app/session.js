@@ -18,7 +18,7 @@ const SOURCES = ['mic', 'cam', 'screen']
 
 /**
  * @param {PageStore} store
- * @param {{toast: (text: string, tone?: 'info' | 'good' | 'bad') => void, muteMe: (source: Source) => void}} page
+ * @param {{toast: (text: string, tone?: 'info' | 'good' | 'bad') => void, muteMe: (source: Source) => void, over: () => void}} page
  */
 export function createSession(store, page) {
   /** @type {Call | null} */
@@ -38,6 +38,7 @@ export function createSession(store, page) {
     for (const stop of stops.splice(0)) stop()
     call = null
     expose(null)
+    page.over()
     store.set({ screen: 'ended', ending, call: null, panel: null, dialog: null, hand: false })
   }
 
@@ -48,8 +49,8 @@ export function createSession(store, page) {
       joined.addEventListener(type, (event) => {
         if (call === joined) handler(/** @type {CustomEvent} */ (event).detail)
       })
-    on('state', ({ state, reason, code }) => {
-      if (state === 'ended') finish({ code: code ?? '', reason: reason ?? '' })
+    on('state', ({ state, reason }) => {
+      if (state === 'ended') finish({ reason: reason ?? '' })
       else put((now) => ({ phase: state, since: now.since || (state === 'joined' ? Date.now() : 0) }))
     })
     on('members', ({ members }) => put({ members }))
@@ -124,11 +125,8 @@ export function createSession(store, page) {
       store.set({ screen: 'call', call: initialCall(), ending: null, panel: null, hand: false })
       listen(joined)
       stops = [mirror(joined), watchStats(joined), watchSpeech(store, put), everySecond(store)]
-      try {
-        await joined.join()
-      } catch (error) {
-        if (call === joined) finish({ code: codeOf(error), reason: String(error) })
-      }
+      // A refusal arrives as the state `ended`, too.
+      await joined.join().catch(() => {})
     },
 
     leave: () => call?.leave(),
@@ -138,12 +136,6 @@ export function createSession(store, page) {
 /** For support and for tests: `callcluster.call` in the console. @param {Call | null} call */
 function expose(call) {
   Object.assign(globalThis, { callcluster: { call } })
-}
-
-/** @param {unknown} error @returns {string} */
-function codeOf(error) {
-  if (typeof error === 'object' && error !== null && 'code' in error) return String(error.code)
-  return ''
 }
 
 /** @param {Record<string, number[]>} history @param {CallState['stats']} stats */

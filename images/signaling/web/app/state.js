@@ -32,7 +32,7 @@
  * @property {Record<string, boolean>} speaking
  */
 
-/** @typedef {{code: string | number, reason: string}} Ending */
+/** @typedef {{reason: string}} Ending What the SDK said: the word of its `state` event or its error. */
 /** @typedef {{id: number, tone: 'info' | 'good' | 'bad', text: string}} Toast */
 /** @typedef {'people' | 'details' | 'security' | 'devices' | 'menu' | null} Panel */
 
