@@ -18,7 +18,7 @@ _STARTING = frozenset({"ContainerCreating", "ContainersNotReady", "Terminating",
 
 
 _ADVICE = {
-    (names.TURN, PortBusyError.reason): "choose another with --turn-port N; calls work without relay",
+    (names.TURN, PortBusyError.reason): "calls work without relay (another port: --turn-port N)",
     (names.TURN, ProgramMissingError.reason): "calls work without relay",
 }
 """What to add to the reason why a component does not run."""
@@ -56,7 +56,8 @@ def _line(component: str, pods: Sequence[Object], place: str) -> str | None:
             waiting = report["state"].get("waiting")
             if waiting and waiting["reason"] not in _STARTING:
                 advice = _ADVICE.get((component, waiting["reason"]))
-                return said_by(waiting["message"]) + (f"; {advice}" if advice else "") + suffix
+                # Without the count: a process that never starts would fill the terminal with it.
+                return said_by(waiting["message"]) + (f"; {advice}" if advice else "")
     return f"{len(ready)} of {len(pods)} pods ready{suffix}" if ready else None
 
 

@@ -146,7 +146,8 @@ class Runtime:
 
     def places(self) -> dict[str, str]:
         """Where the components are reached, for people."""
-        turn = self.spec.callcluster["spec"].get("turn", {}).get("listeningPort", TURN_PORT)
+        in_force = adapted(self.spec, self._options).callcluster["spec"]
+        turn = in_force.get("turn", {}).get("listeningPort", TURN_PORT)
         return {
             names.SIGNALING: f"http://localhost:{self.port}",
             names.TURN: f"127.0.0.1:{turn} (UDP, TCP)",

@@ -1,0 +1,255 @@
+"""`callcluster up` as its users run it: one command, real processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import jwt
+import pytest
+from kit.eventually import eventually
+from kit.local_up import Up, callcluster, running_below, up
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "local.yaml"
+ALONE = ("--without", "redis", "--without", "turn")
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A runtime directory with a short name: a socket's path may have 107 characters."""
+    made = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def file(directory: Path) -> Path:
+    """The example, to be edited."""
+    made = directory / "local.yaml"
+    made.write_text(EXAMPLE.read_text())
+    return made
+
+
+@pytest.fixture
+async def running(directory: Path, port: int, file: Path) -> AsyncIterator[Up]:
+    """Signaling alone, ready."""
+    async with up(str(file), *ALONE, port=port, runtime_directory=directory) as started:
+        await started.says("#r=")
+        yield started
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def nothing_is_left(directory: Path) -> bool:
+    return not running_below(directory) and not list(directory.glob("callcluster-*/*"))
+
+
+async def test_it_says_what_is_ready_and_prints_a_link_that_answers(running: Up) -> None:
+    link = (await running.says("#r=")).strip()
+    assert re.fullmatch(rf"http://localhost:{running.port}/#r=[\w.~-]+&k=[\w-]{{43}}", link)
+    assert f"ready, http://localhost:{running.port}" in await running.says("  signaling")
+    assert "(--without redis)" in await running.says("  redis")
+    assert "calls work without relay" in await running.says("  turn")
+    async with aiohttp.ClientSession() as session, session.get(link) as answer:
+        assert answer.status == 200
+        assert "<html" in (await answer.text()).lower()
+
+
+async def test_the_room_secret_is_in_no_file_and_no_environment(running: Up) -> None:
+    secret = (await running.says("#r=")).strip().rpartition("&k=")[2]
+    for path in running.runtime_directory.rglob("*"):
+        if path.is_file():
+            assert secret.encode() not in path.read_bytes()
+    for pid in running.processes():
+        assert secret.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+async def test_no_secret_stands_on_a_command_line(running: Up) -> None:
+    code, token = await running.call("token", "--room", "r1", "--user", "ada")
+    assert code == 0
+    code, listed = await running.call("get", "cc", "local", "-o", "json")
+    assert code == 0
+    assert "secret" not in " ".join(running.processes().values()).lower()
+    assert token.strip() not in listed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_ends_cleanly_and_leaves_nothing(running: Up, number: signal.Signals) -> None:
+    assert running.processes()
+    assert await running.end(number) == 0
+    assert nothing_is_left(running.runtime_directory)
+
+
+async def test_killed_hard_it_leaves_nothing_either(running: Up) -> None:
+    assert running.processes()
+    await running.end(signal.SIGKILL)
+    await eventually(lambda: nothing_is_left(running.runtime_directory))
+
+
+async def test_it_can_be_started_again_at_once(running: Up) -> None:
+    await running.end()
+    async with up(*ALONE, port=running.port, runtime_directory=running.runtime_directory) as again:
+        await again.says("#r=")
+        assert await again.end() == 0
+
+
+async def test_a_process_that_is_killed_is_started_again_and_that_is_said(running: Up) -> None:
+    (pid,) = (pid for pid, line in running.processes().items() if "callcluster_signaling" in line)
+    os.kill(pid, signal.SIGKILL)
+    await running.says("ready (1 restart)")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://localhost:{running.port}/") as answer,
+    ):
+        assert answer.status == 200
+
+
+async def test_a_good_edit_is_taken_over_and_a_bad_one_is_told_and_ignored(running: Up, file: Path) -> None:
+    good = file.read_text()
+    file.write_text(good.replace("replicas: 1", "replicas: none", 1))
+    said = await running.says("the last good version stays in force")
+    assert re.search(r"local\.yaml:\d+: spec\.signaling\.replicas: ", said)
+    file.write_text(good.replace("replicas: 1", "replicas: 2", 1))
+    await running.says("was edited and is in force")
+    await running.says("ready, 2 pods")
+    file.write_text(good)
+    await running.says(f"ready, http://localhost:{running.port}", after=len(running.lines))
+
+
+async def test_rooms_come_and_go_with_the_file(running: Up, file: Path) -> None:
+    good = file.read_text()
+    room = "apiVersion: callcluster.dev/v1alpha1\nkind: Room\nmetadata: {name: stand-up}\n"
+    file.write_text(good + "---\n" + room + "spec: {clusterRef: {name: local}}\n")
+
+    async def listed() -> str | None:
+        code, output = await running.call("get", "rooms")
+        assert code == 0
+        return output if "stand-up" in output else None
+
+    output = await eventually(listed)
+    assert output is not None
+    assert output.splitlines()[0].split() == ["NAME", "READY", "REASON", "PARTICIPANTS", "AGE"]
+    file.write_text(good)
+
+    async def gone() -> bool:
+        return "stand-up" not in (await running.call("get", "rooms"))[1]
+
+    await eventually(gone)
+
+
+async def test_get_shows_the_status_that_a_cluster_would_have(running: Up) -> None:
+    async def available() -> str | None:
+        code, output = await running.call("get", "callclusters", "local", "-o", "yaml")
+        assert code == 0
+        return output if "type: SignalingAvailable\n      status: 'True'" in output else None
+
+    async def described() -> bool:
+        code, output = await running.call("get", "callclusters", "local", "-o", "json")
+        assert code == 0
+        return '"SignalingAvailable"' in output
+
+    await eventually(described)
+    code, output = await running.call("get", "pods")
+    assert code == 0
+    assert "local-signaling-" in output
+    code, output = await running.call("get", "rooms", "absent")
+    assert (code, output) == (1, "Error: there is no rooms absent; look at: callcluster get rooms\n")
+
+
+async def test_a_token_of_the_running_instance_is_signed_with_its_secret(running: Up) -> None:
+    code, token = await running.call("token", "--room", "r1", "--user", "ada", "--ttl", "60")
+    assert code == 0
+    claims = jwt.decode(token.strip(), options={"verify_signature": False})
+    assert (claims["sub"], claims["room"], claims["aud"]) == ("ada", "r1", "callcluster")
+    assert claims["exp"] - claims["iat"] == 60
+
+
+async def test_a_busy_port_ends_it_with_one_line_that_helps(directory: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        code, output = await callcluster("up", "--port", str(number), runtime_directory=directory)
+    assert code == 2
+    assert output.splitlines()[-1] == (
+        f"callcluster up: port {number} is in use by another program; choose another with --port N"
+    )
+    assert nothing_is_left(directory)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kind: [\n", "callcluster up: x.yaml:2: "),
+        ("kind: Pod\n", "callcluster up: x.yaml:1: kind: Pod (None) is not known here"),
+        ("\udcff", "callcluster up: x.yaml: is not text in UTF-8 (byte 0)"),
+    ],
+)
+async def test_a_bad_file_ends_it_with_one_line(directory: Path, text: str, said: str) -> None:
+    (directory / "x.yaml").write_bytes(text.encode(errors="surrogateescape"))
+    code, output = await callcluster("up", "x.yaml", runtime_directory=directory)
+    assert code == 2
+    assert output.startswith(said)
+    assert output.count("\n") == 1
+
+
+async def test_a_missing_file_ends_it_with_one_line(directory: Path) -> None:
+    code, output = await callcluster("up", "x.yaml", runtime_directory=directory)
+    assert (code, output) == (2, "callcluster up: x.yaml: can't be read: No such file or directory\n")
+
+
+async def test_a_short_secret_of_the_users_own_is_said_and_a_longer_one_mends_it(
+    directory: Path, port: int, file: Path
+) -> None:
+    reference = "    auth:\n      jwtSecretRef: {name: own}"
+    body = file.read_text().replace("    auth:", reference, 1)
+    secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: own}\nstringData: {secret: %s}\n"
+    file.write_text(body + secret % "short")
+    async with up(str(file), *ALONE, port=port, runtime_directory=directory) as started:
+        said = await started.says("  signaling")
+        assert "at least 32 bytes" in said
+        file.write_text(body + secret % ("x" * 32))
+        await started.says("#r=", within=30)
+        assert await started.end() == 0
+
+
+async def test_without_coturn_on_the_path_calls_work_without_relay(directory: Path, port: int) -> None:
+    programs = directory / "bin"
+    programs.mkdir()
+    async with up(port=port, runtime_directory=directory, path=str(programs)) as started:
+        said = await started.says("  turn")
+        assert "coturn is not installed" in said
+        assert "calls work without relay" in said
+        assert "redis-server is not installed" in await started.says("  redis")
+        await started.says("#r=")
+        assert await started.end() == 0
+    assert nothing_is_left(directory)
+
+
+async def test_another_command_without_a_running_instance_says_what_to_do(directory: Path) -> None:
+    code, output = await callcluster("get", runtime_directory=directory)
+    assert code == 1
+    assert output == "Error: no callcluster up is running; start one with: callcluster up\n"
+
+
+async def test_a_directory_that_others_may_enter_is_not_trusted(directory: Path) -> None:
+    (directory / f"callcluster-{os.getuid()}").mkdir(mode=0o755)
+    code, output = await callcluster("get", runtime_directory=directory)
+    assert code == 1
+    assert "is not a directory of yours alone" in output
