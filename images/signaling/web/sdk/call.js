@@ -125,8 +125,6 @@ export class Call extends EventTarget {
 
   /** Leaves the call and frees what it held. Tracks given to `setTrack` stay the caller's to stop. */
   leave() {
-    if (this.#state === 'ended') return
-    this.#signal?.bye()
     this.#end('left')
   }
 
@@ -150,7 +148,7 @@ export class Call extends EventTarget {
     this.#mediaState = { ...this.#mediaState, ...state }
     this.#emitMembers()
     if (this.#state === 'joined' || this.#state === 'reconnecting') {
-      await this.#signal?.request('state', { d: this.#mediaState })
+      await this.#tell('state', this.#mediaState)
     }
   }
 
@@ -185,7 +183,7 @@ export class Call extends EventTarget {
    * @param {number} [banSeconds]
    */
   async kick(sid, banSeconds = 0) {
-    await this.#signal?.request('mod.kick', { d: { sid, ban_s: banSeconds } })
+    await this.#tell('mod.kick', { sid, ban_s: banSeconds })
   }
 
   /**
@@ -195,7 +193,7 @@ export class Call extends EventTarget {
    * @param {'audio' | 'video' | 'screen'} kind
    */
   async mute(sid, kind) {
-    await this.#signal?.request('mod.mute', { d: { sid, kind } })
+    await this.#tell('mod.mute', { sid, kind })
   }
 
   /**
@@ -204,12 +202,12 @@ export class Call extends EventTarget {
    * @param {boolean} locked
    */
   async lock(locked) {
-    await this.#signal?.request('mod.lock', { d: { locked } })
+    await this.#tell('mod.lock', { locked })
   }
 
   /** Ends the call for everyone; needs the grant `mod`. */
   async end() {
-    await this.#signal?.request('mod.end', { d: {} })
+    await this.#tell('mod.end', {})
   }
 
   /**
@@ -220,6 +218,20 @@ export class Call extends EventTarget {
   async renewToken(token) {
     this.#options.token = token
     await this.#signal?.renewToken(token)
+  }
+
+  /**
+   * Asks the server for something that needs no answer once the call is over.
+   *
+   * @param {string} type
+   * @param {object} d
+   */
+  async #tell(type, d) {
+    try {
+      await this.#signal?.request(type, { d })
+    } catch (error) {
+      if (this.#state !== 'ended') throw error
+    }
   }
 
   async #enter() {
@@ -504,7 +516,7 @@ export class Call extends EventTarget {
     removeEventListener('online', this.#onOnline)
     for (const peer of this.#peers.values()) peer.close()
     this.#peers.clear()
-    this.#signal?.close()
+    this.#signal?.bye()
     this.#keys?.drop()
     this.#frames?.stop()
     this.#setState('ended', code === undefined ? { reason } : { reason, code })

@@ -9,8 +9,11 @@
  * @property {Options} options
  * @property {ReadableStream<EncodedFrame>} readable
  * @property {WritableStream<EncodedFrame>} writable
- * @property {() => Promise<unknown>} generateKeyFrame
  * @property {() => Promise<unknown>} sendKeyFrameRequest
+ *
+ * @typedef {object} Track
+ * @property {Transformer} transformer
+ * @property {boolean} starved  Whether it lost frames for want of a key.
  *
  * @typedef {object} EncodedFrame  RTCEncodedAudioFrame or RTCEncodedVideoFrame
  * @property {ArrayBuffer} data
@@ -28,7 +31,7 @@ const scope = /** @type {any} */ (self)
 const sending = new SendingKey()
 /** @type {Map<string, ReceivingKeys>} */
 const receiving = new Map()
-/** @type {Set<{transformer: Transformer, starved: boolean}>} video tracks that lost frames for want of a key */
+/** @type {Set<Track>} of others, video */
 const tracks = new Set()
 /** @type {Map<string, number>} */
 const reportedMissing = new Map()
@@ -39,7 +42,7 @@ scope.onrtctransform = (/** @type {{transformer: Transformer}} */ event) => {
   const { transformer } = event
   const track = { transformer, starved: false }
   const { role, source } = transformer.options
-  if (source !== 'mic') tracks.add(track)
+  if (role === 'receive' && source !== 'mic') tracks.add(track)
   const transform = role === 'send' ? seal : open
   transformer.readable
     .pipeThrough(new TransformStream({ transform: (frame, controller) => transform(track, frame, controller) }))
@@ -66,11 +69,10 @@ scope.postMessage({ op: 'ready' })
 async function handle(op, { sid, kid, baseKey }) {
   switch (op) {
     case 'use':
-      await sending.use(kid, baseKey)
-      return wake('send', null)
+      return sending.use(kid, baseKey)
     case 'learn':
       await keysOf(sid).learn(kid, baseKey)
-      return wake('receive', sid)
+      return wake(sid)
     case 'forget': {
       const keys = receiving.get(sid)
       gone.opened += keys?.opened ?? 0
@@ -82,7 +84,7 @@ async function handle(op, { sid, kid, baseKey }) {
 }
 
 /**
- * @param {{transformer: Transformer, starved: boolean}} track
+ * @param {Track} track
  * @param {EncodedFrame} frame
  * @param {TransformStreamDefaultController} controller
  */
@@ -91,16 +93,13 @@ async function seal(track, frame, controller) {
   const clear = clearBytes(frame.getMetadata().mimeType, frame.type)
   if (clear === null || frame.data.byteLength === 0) return
   const sealed = await sending.seal({ sid, source, data: new Uint8Array(frame.data), clear })
-  if (!sealed) {
-    track.starved = true
-    return
-  }
+  if (!sealed) return
   frame.data = sealed.buffer
   controller.enqueue(frame)
 }
 
 /**
- * @param {{transformer: Transformer, starved: boolean}} track
+ * @param {Track} track
  * @param {EncodedFrame} frame
  * @param {TransformStreamDefaultController} controller
  */
@@ -119,18 +118,15 @@ async function open(track, frame, controller) {
 }
 
 /**
- * Asks for a key frame on the video tracks that lost theirs: by itself the next one could be seconds away.
+ * Asks for a key frame on the video tracks that lost theirs: by itself the next one could be a while away.
  *
- * @param {'send' | 'receive'} role
- * @param {string | null} sid
+ * @param {string} sid
  */
-function wake(role, sid) {
+function wake(sid) {
   for (const track of tracks) {
-    const { options } = track.transformer
-    if (!track.starved || options.role !== role || (sid !== null && options.sid !== sid)) continue
+    if (!track.starved || track.transformer.options.sid !== sid) continue
     track.starved = false
-    const asked = role === 'send' ? track.transformer.generateKeyFrame() : track.transformer.sendKeyFrameRequest()
-    asked.catch(() => undefined) // the track stopped meanwhile
+    track.transformer.sendKeyFrameRequest().catch(() => undefined) // the track stopped meanwhile
   }
 }
 
