@@ -160,8 +160,8 @@ class Hub:
         self.pod.bus.publish(
             room.keys,
             room.epoch,
-            link.session.sid,
             link.claim,
+            head,
             make_line(head, encode(effect.frame)),
             change,
             partial(self._published, link, effect, room, uid, last),
@@ -178,6 +178,10 @@ class Hub:
             if off > room.off:
                 room.told = max(room.told, off)
                 self.pod.rooms.expect(room)
+            return
+        if off == NO_BUS and room.given_to_all(uid, effect.to):
+            room.distrust(uid)
+            self.perform(link, link.session.succeed(effect.re))
             return
         room.distrust(uid)
         if off == EPOCH_LOST and not last and link.room is room:
@@ -287,6 +291,10 @@ class Hub:
     def on_entry(self, room: str, epoch: str, off: int, line: bytes) -> None:
         """See the bus's listener."""
         self.pod.rooms.on_entry(room, epoch, off, line)
+
+    def on_stall(self, room: str, line: bytes) -> None:
+        """See the bus's listener."""
+        self.pod.rooms.on_stall(room, line)
 
     def on_post(self, data: bytes) -> None:
         """See the bus's listener."""

@@ -96,4 +96,7 @@ def address_group(address: str) -> str:
     """The unit that limits apply to: an IPv4 address, or the /64 of an IPv6 address."""
     if ":" not in address:
         return address
-    return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
+    parsed = ipaddress.IPv6Address(address)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((parsed.packed, 64), strict=False))

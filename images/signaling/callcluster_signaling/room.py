@@ -98,6 +98,7 @@ class Room:
         """An entry of another epoch came: the room was rebuilt elsewhere."""
         self.refused = 0
         """Lines that no honest pod sends."""
+        self._given: dict[str, list[str]] = {}
         self._early: dict[int, tuple[str, bytes]] = {}
         self._arrivals = 0
         self._meanwhile: list[Entry] = []
@@ -160,6 +161,23 @@ class Room:
     def distrust(self, uid: str) -> None:
         """That entry will not come."""
         self._trusted.pop(uid, None)
+        self._given.pop(uid, None)
+
+    def give_early(self, line: bytes) -> list[Outcome]:
+        """Deliver an entry of this pod, which has no offset yet, to those who are here."""
+        try:
+            head, raw = split_line(line)
+            frame = _frame.decode(raw)
+        except (ValueError, msgspec.MsgspecError, RecursionError):
+            return []
+        sids = [sid for sid in self.positions if concerns(head, frame, sid)]
+        self._given[head.uid] = sids
+        return [Deliver(sids, raw)] if sids else []
+
+    def given_to_all(self, uid: str, to: str) -> bool:
+        """Whether everybody whom an entry is for got it early."""
+        given = self._given.get(uid, [])
+        return to in given if to else len(given) >= len(self.members) - 1
 
     def receive(self, epoch: str, off: int, line: bytes) -> list[Outcome]:
         """A pushed line: act on it and on those that it was missing for."""
@@ -208,6 +226,8 @@ class Room:
         else:
             subject = _subject(head, frame)
             sids = [sid for sid, position in positions.items() if position < off and sid != subject]
+        if self._given and (given := self._given.pop(head.uid, None)) is not None:
+            sids = [sid for sid in sids if sid not in given]
         if sids:
             outcomes.append(Deliver(sids, numbered(off, raw)))
         outcomes += evicted

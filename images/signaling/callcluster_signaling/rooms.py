@@ -124,6 +124,12 @@ class Rooms:
         elif room.gap:
             self.expect(room)
 
+    def on_stall(self, name: str, line: bytes) -> None:
+        """A line of this pod waits for the bus."""
+        room = self._rooms.get(name)
+        if room is not None:
+            self.deliver(room, room.give_early(line))
+
     def deliver(self, room: Room, outcomes: list[Outcome]) -> None:
         """Carry out what a room wants."""
         for outcome in outcomes:

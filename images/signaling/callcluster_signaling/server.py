@@ -6,6 +6,7 @@ import asyncio
 import http
 import logging
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -75,8 +76,8 @@ class SignalingServer:
             drain=self.drain,
         )
 
-    async def start(self) -> int:
-        """Listen, and return the port for clients.
+    async def start(self) -> None:
+        """Listen.
 
         Raises:
             OSError: a port is taken.
@@ -85,8 +86,8 @@ class SignalingServer:
         await self.bus.start(self.pod.id, self.hub)
         self._server = await serve(
             self._handle,
-            None,
-            settings.port,
+            sock=listening(settings.port),
+            backlog=1024,
             process_request=self._process_request,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
             compression=None,
@@ -106,10 +107,9 @@ class SignalingServer:
             self._follow(settings.directive_file, directive.parse, self.pod.follow_directive),
         ):
             self._background.append(asyncio.create_task(work))
-        port = int(next(iter(self._server.sockets)).getsockname()[1])
+        port = next(iter(self._server.sockets)).getsockname()[1]
         fields = {"port": port, "control": control, "pod": settings.pod_name, "id": self.pod.id}
         log.info("serving", extra={"fields": fields})
-        return port
 
     def drain(self) -> None:
         """Ask clients to go elsewhere, over a while, and take no new ones. Returns at once."""
@@ -241,6 +241,17 @@ class SignalingServer:
                 log.error(
                     "a file can't be used", extra={"fields": {"file": path.name, "error": str(error)}}
                 )
+
+
+def listening(port: int) -> socket.socket:
+    """A socket on all addresses of this machine, IPv6 included where there is such a thing.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
 
 
 def _address(connection: ServerConnection) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from callcluster_common.control import DEFAULT_PORT
 from callcluster_common.environment import Environment, SettingError
 from callcluster_common.logs import LEVELS
+from redis.asyncio.connection import parse_url
 
 from callcluster_signaling.tokens import MIN_SECRET_BYTES
 
@@ -55,6 +56,13 @@ def read(environment: Environment) -> Settings:
     url = environment.text("REDIS_URL", "redis://localhost:6379")
     if not url.startswith(("redis://", "rediss://", "memory://")):
         raise SettingError("REDIS_URL must begin with redis://, rediss:// or memory://")
+    if not url.startswith("memory://"):
+        try:
+            parse_url(url)
+        except ValueError:
+            raise SettingError(
+                "REDIS_URL must look like redis://[user:password@]host[:port][/db]"
+            ) from None
     origins = environment.words("CORS_ORIGINS") or ("*",)
     for origin in origins:
         if origin != "*" and ("://" not in origin or origin.count("/") > 2):

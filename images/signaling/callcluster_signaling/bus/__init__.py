@@ -146,6 +146,9 @@ class Listener(Protocol):
     def on_entry(self, room: str, epoch: str, off: int, line: bytes) -> None:
         """A line of a subscribed room; may repeat, skip or come early."""
 
+    def on_stall(self, room: str, line: bytes) -> None:
+        """A line of this pod has to wait: who is on this pod may have it now."""
+
     def on_post(self, data: bytes) -> None:
         """A message of the ephemeral lane to this pod."""
 
@@ -220,9 +223,9 @@ class Bus(Protocol):
         """
 
     def publish(
-        self, room: RoomKeys, epoch: str, sid: str, claim: str, line: bytes, change: bytes, done: Done
+        self, room: RoomKeys, epoch: str, claim: str, head: Head, line: bytes, change: bytes, done: Done
     ) -> None:
-        """Append a line. Lines of one pod keep their order.
+        """Append a line, whose head is ``head``. Lines of one pod keep their order.
 
         ``change`` is applied with it: empty, ``M`` and a roster line, or ``L0``/``L1`` for the lock.
         """

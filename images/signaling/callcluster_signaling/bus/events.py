@@ -10,6 +10,11 @@ def left_line(uid: str, sid: str, reason: LeftReason) -> bytes:
     return f'["{uid}"]\n{{"t":"ev","d":{{"kind":"left","sid":"{sid}","reason":"{reason}"}}}}'.encode()
 
 
+def resumed_line(claim: str, sid: str) -> bytes:
+    """A member has a socket again, that of ``claim``."""
+    return f'["{claim}","{sid}"]\n{{"t":"ev","d":{{"kind":"resumed","sid":"{sid}"}}}}'.encode()
+
+
 def reconnecting_line(uid: str, sid: str) -> bytes:
     """A member's socket is gone, and its place is kept."""
     return f'["{uid}"]\n{{"t":"ev","d":{{"kind":"reconnecting","sid":"{sid}"}}}}'.encode()

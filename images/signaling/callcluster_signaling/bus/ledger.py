@@ -21,7 +21,7 @@ from callcluster_signaling.bus import (
     Ticket,
     split_line,
 )
-from callcluster_signaling.bus.events import left_line, reconnecting_line
+from callcluster_signaling.bus.events import left_line, reconnecting_line, resumed_line
 
 
 class Owner:
@@ -162,13 +162,17 @@ class Ledger:
     ) -> tuple[Renewal, list[Entry]]:
         """Renew leases, then let go of members whose lease ran out."""
         lost = []
+        published = []
         for sid, claim in claims:
             owner = self.owners.get(sid)
+            if owner is not None and not owner.claim:
+                # Given up while its pod could not renew, and nobody else took it: it is that pod's again.
+                owner.claim = claim
+                published.append(self._append(resumed_line(claim, sid), now))
             if owner is None or owner.claim != claim:
                 lost.append(sid)
             else:
                 self.leases[sid] = now + LEASE_MS
-        published = []
         for sid, until in sorted(self.leases.items()):
             if until > now:
                 continue

@@ -12,6 +12,7 @@ from callcluster_signaling.bus import (
     SESSION_MS,
     Done,
     Entry,
+    Head,
     History,
     Listener,
     Person,
@@ -138,11 +139,11 @@ class MemoryBus:
         return found[0]
 
     def publish(
-        self, room: RoomKeys, epoch: str, sid: str, claim: str, line: bytes, change: bytes, done: Done
+        self, room: RoomKeys, epoch: str, claim: str, head: Head, line: bytes, change: bytes, done: Done
     ) -> None:
         """See the port."""
         ledger = self._rooms.get(room.name)
-        result = ledger.publish(epoch, sid, claim, line, change, _now()) if ledger else NOT_OWNER
+        result = ledger.publish(epoch, head.sender, claim, line, change, _now()) if ledger else NOT_OWNER
         if isinstance(result, int):
             done(result)
         else:

@@ -1,0 +1,28 @@
+-- Rebuilds a room from what one pod knows of it. ARGV: new epoch, known epoch, known offset, lock, ms to keep
+-- those without a socket, then for each member: sid, line, claim, and its ids, or "" for another pod's.
+local epoch, known_epoch, known_off, locked, keep_ms = unpack(ARGV, 1, 5)
+local found = redis.call('HMGET', meta, 'epoch', 'off')
+local off = tonumber(found[2] or 0)
+-- An offset below one that was seen: a failover lost the latest writes.
+local lost = not found[1] or (found[1] == known_epoch and off < tonumber(known_off))
+local time = now()
+if lost then
+  redis.call('DEL', members, owners, people, leases, events)
+  redis.call('HSET', meta, 'epoch', epoch, 'off', math.max(off, tonumber(known_off)), 'locked', locked)
+end
+for i = 6, #ARGV, 4 do
+  local sid, line, claim, ids = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local own = ids ~= ''
+  if lost or (own and not owner_of(sid)) then
+    redis.call('HSET', members, sid, line)
+    redis.call('HSET', owners, sid, '0 ' .. claim)
+    redis.call('ZADD', leases, time + (claim == '' and tonumber(keep_ms) or LEASE_MS), sid)
+    if not lost then
+      append('["' .. claim .. '","' .. sid .. '"]\n{"t":"ev","d":{"kind":"joined","sid":"' .. sid ..
+             '","member":' .. line .. '}}', sid, '')
+    end
+  end
+  if own then redis.call('HSET', people, sid, ids) end
+end
+keep()
+return state()

@@ -1,0 +1,2 @@
+-- The whole room.
+return state()

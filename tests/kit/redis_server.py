@@ -1,0 +1,110 @@
+"""A redis-server of a test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import redis
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """Starts, stops, restarts, wipes; keeps its port across restarts and its data only when told to."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix="callcluster-redis-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port)
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [
+                "redis-server",
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--dir",
+                self.directory,
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                with self.client as client:
+                    client.ping()
+                return
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline, "redis-server did not start"
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it at once; nothing is saved."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def call(self, *command: Any) -> Any:
+        with self.client as client:
+            return client.execute_command(*command)
+
+    def dump(self) -> bytes:
+        """The bytes of an RDB file written now."""
+        self.call("SAVE")
+        return (self.directory / "dump.rdb").read_bytes()
+
+    def close(self) -> None:
+        if self._process is not None:
+            self.kill()
+        shutil.rmtree(self.directory)
+
+
+class Monitor:
+    """Records all that ``MONITOR`` shows until it is stopped."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self.lines: list[str] = []
+
+    async def __aenter__(self) -> Monitor:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)
+        writer.write(b"MONITOR\r\n")
+        assert await reader.readline() == b"+OK\r\n"
+        self._writer = writer
+
+        async def read() -> None:
+            while line := await reader.readline():
+                self.lines.append(line.decode())
+
+        self._reading = asyncio.create_task(read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+        await self._reading
