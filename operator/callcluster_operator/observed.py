@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from callcluster_common.reports import Report
+
 from callcluster_operator.objects import Object, Ref
 
 
