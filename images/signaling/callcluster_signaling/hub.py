@@ -38,7 +38,6 @@ class Hub:
         self._entrance = Entrance(pod)
         pod.evict = self.evict
         pod.perform = self.perform
-        self._slow: set[Link] = set()
         self._waiting: set[Link] = set()
         self._does: dict[type[do.Effect], Callable[[Link, Any], Awaitable[None] | None]] = {
             do.Send: self._send,
@@ -69,7 +68,7 @@ class Hub:
         """
         pod = self.pod
         session = Session(pod.policy, pod.now(), pod.counts, offered)
-        link = Link(ws, session, pod.now(), self._slow)
+        link = Link(ws, session, pod.now(), pod.writer)
         pod.open_links.add(link)
         self._waiting.add(link)
         waiting = True
@@ -98,7 +97,7 @@ class Hub:
                 self._waiting.discard(link)
                 settled()
             pod.open_links.discard(link)
-            self._slow.discard(link)
+            pod.writer.slow.discard(link)
             pod.counts.closed[ws.close_code or 1006] += 1
             await self._entrance.gone(link)
 
@@ -111,8 +110,8 @@ class Hub:
 
     def tick(self, now: float, wall: float) -> None:
         """Time passed: deadlines, expiry, pushes, peers that are gone."""
-        for link in list(self._slow):
-            self._slow.discard(link)
+        while self.pod.writer.slow:
+            link = self.pod.writer.slow.pop()
             self.perform(link, link.session.close(CloseCode.SLOW, "too much left unread"))
         for link in list(self.pod.open_links):
             effects = link.session.tick(now, wall)
@@ -176,7 +175,8 @@ class Hub:
             if effect.re is not None:
                 self.perform(link, link.session.succeed(effect.re))
             if off > room.off:
-                room.told = max(room.told, off)
+                if off > room.told:
+                    room.told = off
                 self.pod.rooms.expect(room)
             return
         if off == NO_BUS and room.given_to_all(uid, effect.to):

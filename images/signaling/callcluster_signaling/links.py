@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from callcluster_common.messages.types import CloseCode
-from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from callcluster_signaling.effects import Effect
 from callcluster_signaling.session import Session
@@ -21,12 +21,34 @@ MAX_UNREAD_FRAMES = 256
 """What may wait for one peer: whichever comes first ends the connection with 4002."""
 
 
+class Writer:
+    """Writes the frames of one tick of the event loop to each socket at once: system calls cost."""
+
+    def __init__(self) -> None:
+        self.slow: set[Link] = set()
+        """Links whose peer does not read; whoever closes them takes them out."""
+        self._dirty: set[Link] = set()
+        self._loop = asyncio.get_running_loop()
+
+    def add(self, link: Link) -> None:
+        """The link has frames to write."""
+        if not self._dirty:
+            self._loop.call_soon(self._flush)
+        self._dirty.add(link)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, set()
+        for link in dirty:
+            if not link.flush():
+                self.slow.add(link)
+
+
 class Link:
     """A socket, its session, and the room that it sits in."""
 
     __slots__ = (
-        "_slow",
-        "_unread",
+        "_frames",
+        "_writer",
         "busy",
         "claim",
         "ending",
@@ -38,8 +60,7 @@ class Link:
         "ws",
     )
 
-    def __init__(self, ws: ServerConnection, session: Session, now: float, slow: set[Link]) -> None:
-        """Begin; the link puts itself into ``slow`` when its peer does not read."""
+    def __init__(self, ws: ServerConnection, session: Session, now: float, writer: Writer) -> None:
         self.ws = ws
         self.session = session
         self.claim = ""
@@ -52,8 +73,8 @@ class Link:
         """How to end when that is done."""
         self.pinged = False
         self.pong: asyncio.Future[float] | None = None
-        self._slow = slow
-        self._unread = 0
+        self._writer = writer
+        self._frames = 0
 
     @property
     def closed_for_good(self) -> bool:
@@ -69,22 +90,19 @@ class Link:
             pass  # the connection's own loop sees it
 
     def send(self, frame: bytes) -> None:
-        """Write one frame."""
-        fan_out((self,), frame)
+        """Write a frame at the end of this tick; a socket that is closing gets nothing more."""
+        protocol = self.ws.protocol
+        if protocol.state is State.OPEN:
+            protocol.send_text(frame)
+            self._frames += 1
+            self._writer.add(self)
 
-    def count(self) -> None:
-        """A frame was written: see how much the peer has left unread."""
-        size = self.ws.transport.get_write_buffer_size()
-        if not size:
-            self._unread = 0
-            return
-        self._unread += 1
-        if size > MAX_UNREAD_BYTES or self._unread > MAX_UNREAD_FRAMES:
-            self._slow.add(self)
-
-
-def fan_out(links: Sequence[Link], frame: bytes) -> None:
-    """Write one frame, encoded once, to several sockets."""
-    broadcast([link.ws for link in links], frame, text=True)
-    for link in links:
-        link.count()
+    def flush(self) -> bool:
+        """Write what was sent; False if the peer has left too much unread."""
+        transport = self.ws.transport
+        # Nothing else is in there: what websockets sends of its own accord, it writes at once.
+        transport.write(b"".join(self.ws.protocol.data_to_send()))
+        unread = transport.get_write_buffer_size()
+        if not unread:
+            self._frames = 0
+        return unread <= MAX_UNREAD_BYTES and self._frames <= MAX_UNREAD_FRAMES

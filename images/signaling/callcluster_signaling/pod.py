@@ -17,7 +17,7 @@ from callcluster_common.messages.types import IceServer, Limits
 
 from callcluster_signaling.bus import Bus
 from callcluster_signaling.effects import Effect
-from callcluster_signaling.links import Link
+from callcluster_signaling.links import Link, Writer
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.room import Evict
 from callcluster_signaling.rooms import Rooms
@@ -41,6 +41,7 @@ class Pod:
         self.counts = Counts()
         self.links: dict[str, Link] = {}
         """By sid: the newest socket of each session on this pod."""
+        self.writer = Writer()
         self.open_links: set[Link] = set()
         self.directive: Directive | None = None
         self.keyset: KeySet | None = None

@@ -189,6 +189,8 @@ class Room:
         if off != self.off + 1 or not self.loaded:
             if len(self._early) < MAX_EARLY:
                 self._early[off] = (epoch, line)
+            if off > self.told:
+                self.told = off
             return []
         outcomes: list[Outcome] = []
         self._apply(off, line, outcomes)

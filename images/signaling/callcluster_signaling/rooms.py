@@ -13,7 +13,7 @@ from callcluster_common.messages import server
 from callcluster_common.messages.types import CloseCode
 
 from callcluster_signaling.bus import RENEW_SECONDS, Bus, Occupant, RoomState, UnavailableError
-from callcluster_signaling.links import Link, fan_out
+from callcluster_signaling.links import Link
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.room import Evict, Outcome, Room
 from callcluster_signaling.session import encode
@@ -63,7 +63,7 @@ class Rooms:
         self._rooms: dict[str, Room] = {}
         self._users: dict[str, int] = {}
         self._subscribed: dict[str, asyncio.Task[None]] = {}
-        self._behind: dict[str, float] = {}
+        self._behind: dict[str, tuple[float, int]] = {}
         self._renew_at: dict[str, float] = {}
         self._mending: set[str] = set()
         self._afterwards: dict[str, list[Callable[[], None]]] = {}
@@ -138,25 +138,27 @@ class Rooms:
                 if link is not None and link.room is room:
                     self._evict(link, outcome)
             else:
-                links = [
-                    link for sid in outcome.sids if (link := self._links.get(sid)) and link.room is room
-                ]
-                if links:
-                    self._counts.delivered += len(links)
-                    fan_out(links, outcome.frame)
+                self._counts.delivered += len(outcome.sids)
+                for sid in outcome.sids:
+                    link = self._links.get(sid)
+                    if link is not None and link.room is room:
+                        link.send(outcome.frame)
 
     # Repair
 
     def expect(self, room: Room) -> None:
-        """Something that this copy lacks has been published."""
-        self._behind.setdefault(room.keys.name, asyncio.get_running_loop().time())
+        """Something that this copy lacks has been published: see to it that it comes."""
+        if room.keys.name not in self._behind:
+            self._behind[room.keys.name] = asyncio.get_running_loop().time(), room.told
 
     def tick(self, now: float) -> None:
         """Look after rooms that fell behind, and renew leases that are due."""
-        for name, since in list(self._behind.items()):
+        for name, (since, target) in list(self._behind.items()):
             room = self._rooms[name]
-            if not room.gap and room.off >= room.told:
+            if room.off >= target:
                 del self._behind[name]
+                if room.told > room.off:
+                    self.expect(room)
             elif now - since > GAP_SECONDS:
                 del self._behind[name]
                 self._counts.gaps += 1
@@ -204,8 +206,9 @@ class Rooms:
 
     async def _renew(self, room: Room) -> None:
         claims = [(sid, self._links[sid].claim) for sid in room.positions if sid in self._links]
+        seen = room.off
         renewal = await self._bus.renew(room.keys, claims, self._uid(), self._keep_ms)
-        if renewal.epoch != room.epoch or renewal.off < room.off:
+        if renewal.epoch != room.epoch or renewal.off < seen:
             await self._restore(room)
             return
         for sid in renewal.lost:
@@ -216,8 +219,9 @@ class Rooms:
             await self._catch_up(room)
 
     async def _catch_up(self, room: Room) -> None:
-        history = await self._bus.history(room.keys, room.off)
-        if history.epoch != room.epoch or history.off < room.off:
+        seen = room.off
+        history = await self._bus.history(room.keys, seen)
+        if history.epoch != room.epoch or history.off < seen:
             await self._restore(room)
         elif history.entries is not None:
             self.deliver(room, room.catch_up(history.entries))
@@ -248,6 +252,8 @@ class Rooms:
 
     def _adopt(self, room: Room, state: RoomState) -> None:
         """Take over a state that no sequence of entries leads to, and give it to the members."""
+        if state.epoch == room.epoch and state.off <= room.off:
+            return
         outcomes = room.load(state)
         frame = encode(
             server.SnapshotFrame(
@@ -260,17 +266,15 @@ class Rooms:
                 ),
             )
         )
-        links = []
         for sid in list(room.positions):
             link = self._links.get(sid)
             if link is None:
                 continue
             if sid in room.members:
                 room.positions[sid] = state.off
-                links.append(link)
+                link.send(frame)
             else:
                 self._evict(link, Evict(sid, "timeout"))
-        fan_out(links, frame)
         self.deliver(room, outcomes)
 
 
