@@ -8,16 +8,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import pytest_asyncio
 from browser.app.chromium import chromium
-from browser.sdk.signaling import Signaling, signaling
 from browser.sdk.tabs import Tab
+from kit.signaling_server import SignalingProcess, signaling
 from playwright.async_api import BrowserContext
 
 Opener = Callable[..., Awaitable[Tab]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[Signaling]:
-    async with signaling() as process:
+async def server() -> AsyncIterator[SignalingProcess]:
+    async with signaling(GUEST_ACCESS="true") as process:
         yield process
 
 
@@ -33,7 +33,7 @@ def room() -> str:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def open_tab(browser: BrowserContext, server: Signaling) -> AsyncIterator[Opener]:
+async def open_tab(browser: BrowserContext, server: SignalingProcess) -> AsyncIterator[Opener]:
     """Opens tabs; errors that a page did not catch fail the test."""
     tabs: list[Tab] = []
 

@@ -34,7 +34,9 @@ class Tab:
         await page.goto(f"http://localhost:{port}/sdk/index.js")
         return Tab(page, port)
 
-    async def join(self, room: str, *, secret: bytes | None = SECRET, name: str = "", **options: Any) -> Tab:
+    async def join(
+        self, room: str, *, secret: bytes | None = SECRET, name: str = "", **options: Any
+    ) -> Tab:
         """Join; returns when the roster is known."""
         self.sid = await self.page.evaluate(
             "options => join(options)",

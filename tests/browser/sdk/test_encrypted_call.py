@@ -31,7 +31,9 @@ async def test_wrong_room_secret_decodes_no_frame(open_tab: Opener, room: str) -
     ada = await (await open_tab()).join(room, name="Ada")
     eve = await (await open_tab()).join(room, secret=bytes(32), name="Eve")
     for tab in (ada, eve):
-        look = await tab.until(lambda look: look["packetsReceived"] > 200 and look["encryption"]["failed"] > 50)
+        look = await tab.until(
+            lambda look: look["packetsReceived"] > 200 and look["encryption"]["failed"] > 50
+        )
         assert look["framesDecoded"] == 0
         assert look["samples"] == 0
         assert look["encryption"]["opened"] == 0
@@ -45,7 +47,9 @@ async def test_missing_transform_sends_no_packet(open_tab: Opener, room: str) ->
     bare = await open_tab()
     await bare.page.evaluate("withoutTransforms()")
     await bare.join(room)
-    await bare.until(lambda look: look["packetsReceived"] > 100)  # the connection stands, the other side sends
+    await bare.until(
+        lambda look: look["packetsReceived"] > 100
+    )  # the connection stands, the other side sends
     look = await bare.until(lambda look: look["framesEncoded"] > 30)
     assert look["packetsSent"] == 0
     assert look["framesDecoded"] == 0
@@ -79,7 +83,9 @@ async def test_vp8_keeps_its_clear_bytes_and_decodes(open_tab: Opener, room: str
 async def test_three_members_are_all_connected(open_tab: Opener, room: str) -> None:
     tabs = [await (await open_tab()).join(room) for _ in range(3)]
     for tab in tabs:
-        await tab.until(lambda look: len([frames for frames in look["perVideo"] if frames > 5]) == 2, within=40)
+        await tab.until(
+            lambda look: len([frames for frames in look["perVideo"] if frames > 5]) == 2, within=40
+        )
     assert len({(await tab.look())["code"]["code"] for tab in tabs}) == 1
 
 
@@ -111,7 +117,9 @@ async def test_tracks_come_and_go_without_renegotiation(open_tab: Opener, room: 
     )
     await bob.until(lambda look: len([frames for frames in look["perVideo"] if frames > 5]) == 2)
     assert others(await bob.look())[0]["state"]["screen"] is True
-    await ada.page.evaluate("Promise.all([call.setTrack('screen', null), call.setTrack('mic', null), call.setTrack('cam', null)])")
+    await ada.page.evaluate(
+        "Promise.all(['mic', 'cam', 'screen'].map((source) => call.setTrack(source, null)))"
+    )
     await ada.page.evaluate("call.setState({ audio: false, video: false, screen: false })")
     await bob.until(lambda look: not any(others(look)[0]["state"].values()))
     assert (await ada.look())["descriptions"] == before

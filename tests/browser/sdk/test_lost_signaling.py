@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 from browser.sdk.conftest import Opener
-from browser.sdk.signaling import Signaling, Wire
 from browser.sdk.tabs import Look
+from browser.sdk.wire import Wire
+from kit.signaling_server import SignalingProcess, signaling
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -19,7 +20,7 @@ def peer_names(look: Look) -> list[str]:
 
 
 async def test_media_goes_on_while_the_socket_is_gone_and_the_session_resumes(
-    open_tab: Opener, server: Signaling, room: str
+    open_tab: Opener, server: SignalingProcess, room: str
 ) -> None:
     async with Wire(server.port) as wire:
         ada = await (await open_tab(wire.port)).join(room, name="Ada")
@@ -42,10 +43,15 @@ async def test_media_goes_on_while_the_socket_is_gone_and_the_session_resumes(
         await unsent
         await ada.flows()
         look = await ada.look()
-        assert (look["connections"], len(look["states"])) == (connections, 4)  # connecting, joined, and once more
+        assert (look["connections"], len(look["states"])) == (
+            connections,
+            4,
+        )  # connecting, joined, and once more
 
 
-async def test_who_left_meanwhile_is_gone_after_a_resume(open_tab: Opener, server: Signaling, room: str) -> None:
+async def test_who_left_meanwhile_is_gone_after_a_resume(
+    open_tab: Opener, server: SignalingProcess, room: str
+) -> None:
     async with Wire(server.port) as wire:
         ada = await (await open_tab(wire.port)).join(room, name="Ada")
         bob = await (await open_tab()).join(room, name="Bob")
@@ -60,18 +66,35 @@ async def test_who_left_meanwhile_is_gone_after_a_resume(open_tab: Opener, serve
         await cid.flows()
 
 
-async def test_a_call_comes_back_after_a_server_that_forgot_everything(
-    open_tab: Opener, server: Signaling, room: str
-) -> None:
-    ada = await (await open_tab()).join(room, name="Ada")
-    bob = await (await open_tab()).join(room, name="Bob")
-    await ada.flows()
-    await server.kill()
-    for tab in (ada, bob):
-        await tab.until(lambda look: state(look) == "reconnecting")
-    await ada.flows()
-    await server.start()
-    for tab, name in ((ada, "Bob"), (bob, "Ada")):
-        await tab.until(lambda look: state(look) == "joined" and peer_names(look) == [name], within=40)
-        await tab.flows()
-    assert len({(await tab.look())["code"]["code"] for tab in (ada, bob)}) == 1
+async def test_a_call_comes_back_after_a_server_that_forgot_everything(open_tab: Opener, room: str) -> None:
+    async with Wire(0) as wire, signaling(GUEST_ACCESS="true") as first:
+        wire.target = first.port
+        ada = await (await open_tab(wire.port)).join(room, name="Ada")
+        bob = await (await open_tab(wire.port)).join(room, name="Bob")
+        await ada.flows()
+        first.kill()
+        for tab in (ada, bob):
+            await tab.until(lambda look: state(look) == "reconnecting")
+        await ada.flows()
+        async with signaling(GUEST_ACCESS="true") as second:
+            wire.target = second.port
+            for tab, name in ((ada, "Bob"), (bob, "Ada")):
+                await tab.until(
+                    lambda look, name=name: state(look) == "joined" and peer_names(look) == [name],
+                    within=40,
+                )
+                await tab.flows()
+            assert len({(await tab.look())["code"]["code"] for tab in (ada, bob)}) == 1
+
+
+async def test_a_draining_server_hands_its_members_over_without_a_gap(open_tab: Opener, room: str) -> None:
+    async with Wire(0) as wire, signaling(GUEST_ACCESS="true", DRAIN_SPREAD_SECONDS="1") as server:
+        wire.target = server.port
+        ada = await (await open_tab(wire.port)).join(room, name="Ada")
+        await (await open_tab(wire.port)).join(room, name="Bob")
+        await ada.flows()
+        server.terminate()
+        async with signaling(GUEST_ACCESS="true") as second:
+            wire.target = second.port
+            await ada.until(lambda look: state(look) == "joined" and peer_names(look) == ["Bob"], within=40)
+            await ada.flows()

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import secrets
+import time
+
+import jwt
 import pytest
 from browser.sdk.conftest import Opener
-from browser.sdk.signaling import token
+from kit.signaling_server import SECRET
 from playwright.async_api import Error
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+
+def token(room: str, *, moderator: bool = False) -> str:
+    now = int(time.time())
+    claims = {"sub": secrets.token_hex(4), "aud": "callcluster", "room": room, "iat": now, "exp": now + 600}
+    return jwt.encode({**claims, "g": {"mod": moderator}}, SECRET, algorithm="HS256")
 
 
 async def test_a_moderator_mutes_kicks_and_ends(open_tab: Opener, room: str) -> None:
