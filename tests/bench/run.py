@@ -72,7 +72,9 @@ def figures_of(benchmark: Benchmark, quick: bool) -> Iterator[Figure]:
     Raises:
         subprocess.CalledProcessError: the script failed; its standard error was shown.
     """
-    argv = [sys.executable, str(ROOT / "tests" / "bench" / f"{benchmark.script}.py")] + (["--quick"] if quick else [])
+    argv = [sys.executable, str(ROOT / "tests" / "bench" / f"{benchmark.script}.py")] + (
+        ["--quick"] if quick else []
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
         assert process.stdout
@@ -90,7 +92,11 @@ def number(value: float) -> str:
 
 def row(figure: Figure) -> str:
     """One line of the table."""
-    spread = f"{number(min(figure['values']))} to {number(max(figure['values']))}" if len(figure["values"]) > 1 else ""
+    spread = (
+        f"{number(min(figure['values']))} to {number(max(figure['values']))}"
+        if len(figure["values"]) > 1
+        else ""
+    )
     ratio = f"{figure['ratio']:.2f} x {figure['peer']}" if "ratio" in figure else ""
     return f"| {figure['name']} | **{number(figure['median'])}** {figure['unit']} | {spread} | {ratio} | {figure.get('aim', '')} |"
 
@@ -105,9 +111,16 @@ def plot(benchmark: Benchmark, figures: list[Figure]) -> Path:
     )  # fmt: skip
     for panel, unit in zip(panels[:, 0], units, strict=True):
         some = [figure for figure in figures if figure["unit"] == unit][::-1]
-        panel.barh([figure["name"] for figure in some], [figure["median"] for figure in some], color="#2f6f8f", height=0.55)
+        panel.barh(
+            [figure["name"] for figure in some],
+            [figure["median"] for figure in some],
+            color="#2f6f8f",
+            height=0.55,
+        )
         for place, figure in enumerate(some):
-            panel.plot(figure["values"], [place] * len(figure["values"]), "o", color="#12303f", markersize=3)
+            panel.plot(
+                figure["values"], [place] * len(figure["values"]), "o", color="#12303f", markersize=3
+            )
         panel.set_xlabel(unit)
         panel.spines[["top", "right"]].set_visible(False)
     drawing.tight_layout()
@@ -121,7 +134,11 @@ def plot(benchmark: Benchmark, figures: list[Figure]) -> Path:
 def machine() -> str:
     """What a reader must know of the machine."""
     model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
         platform.processor(),
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -143,7 +160,9 @@ def document(results: dict[str, list[Figure]]) -> str:
             f"## {benchmark.title}\n",
             benchmark.text + "\n",
             f"`python tests/bench/{benchmark.script}.py`\n",
-            "| figure | median | spread | against the peer | aim |\n|---|---|---|---|---|\n" + "\n".join(map(row, figures)) + "\n",
+            "| figure | median | spread | against the peer | aim |\n|---|---|---|---|---|\n"
+            + "\n".join(map(row, figures))
+            + "\n",
             f"![{benchmark.title}](images/bench-{benchmark.script}.png)\n",
         ]
     return "\n".join(parts)

@@ -21,9 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
-
 from kit.redis_server import redis_server
+from websockets.asyncio.client import ClientConnection, connect
 
 BODY = "x" * 300
 RATE = 15
@@ -170,7 +169,8 @@ async def relay_cost(server: Server, rooms: int, size: int, seconds: float) -> f
     ticks = int(seconds * RATE)
     senders = [(room[index][0], room[(index + 1) % size][1]) for room in members for index in range(size)]
     frames = [
-        msgspec.json.encode({"t": "msg", "to": {"sid": to} if to else "room", "d": {"body": BODY}}).decode() for _, to in senders
+        msgspec.json.encode({"t": "msg", "to": {"sid": to} if to else "room", "d": {"body": BODY}}).decode()
+        for _, to in senders
     ]
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -217,9 +217,17 @@ async def idle_cost(server: Server, connections: int, seconds: float) -> float:
     return cost
 
 
-def emit(name: str, unit: str, values: list[float], ratios: list[float] | None = None, aim: str = "") -> None:
+def emit(
+    name: str, unit: str, values: list[float], ratios: list[float] | None = None, aim: str = ""
+) -> None:
     """Print one figure."""
-    figure: dict[str, object] = {"bench": "signaling", "name": name, "unit": unit, "median": statistics.median(values), "values": values}
+    figure: dict[str, object] = {
+        "bench": "signaling",
+        "name": name,
+        "unit": unit,
+        "median": statistics.median(values),
+        "values": values,
+    }
     if ratios:
         figure |= {"ratio": statistics.median(ratios), "ratios": ratios, "peer": "bare websockets echo"}
     if aim:

@@ -1,0 +1,85 @@
+"""The whole product on this machine, for tests: `callcluster up` with real signaling, coturn and Redis on free ports."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kit.local_up import Up, up
+from kit.ports import free_block, free_port, free_turn_port
+
+Spec = dict[str, Any]
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "local.yaml"
+
+
+class Demo:
+    """A running deployment."""
+
+    def __init__(self, running: Up, link: str) -> None:
+        self.up = running
+        self.link = link
+
+    @property
+    def port(self) -> int:
+        """Of the page and the WebSocket."""
+        return self.up.port
+
+    @property
+    def url(self) -> str:
+        """Of the WebSocket."""
+        return f"ws://localhost:{self.port}"
+
+    def pid(self, program: str) -> int:
+        """Process id of the deployment's one process whose command line contains ``program``."""
+        found = [pid for pid, line in self.up.processes().items() if program in line]
+        assert len(found) == 1, f"{program}: {self.up.processes()}"
+        return found[0]
+
+    def kill(self, program: str) -> int:
+        """End a process as a crash would, and return what its id was."""
+        pid = self.pid(program)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    async def status(self) -> Spec:
+        """Status of the one CallCluster."""
+        code, text = await self.up.call("get", "callclusters", "-o", "yaml")
+        assert code == 0, text
+        obj = yaml.safe_load(text)
+        return dict(obj["items"][0]["status"] if "items" in obj else obj["status"])
+
+
+@contextlib.asynccontextmanager
+async def demo(directory: Path, *arguments: str, **spec: Any) -> AsyncIterator[Demo]:
+    """Run examples/local.yaml, with ``spec`` merged over its CallCluster's, until signaling takes calls."""
+    objects = list(yaml.safe_load_all(EXAMPLE.read_text()))
+    low, high = free_block(400)
+    ports = {"turn": {"relayPortRange": {"min": low, "max": high}, "portsPerReplica": 200}}
+    merge(objects[0]["spec"], ports)
+    merge(objects[0]["spec"], spec)
+    file = directory / "demo.yaml"
+    file.write_text(yaml.safe_dump_all(objects))
+    turn_port = str(free_turn_port())
+    async with up(
+        "--turn-port", turn_port, *arguments, str(file), port=free_port(), runtime_directory=directory
+    ) as running:
+        line = await running.says("#r=", within=40)
+        yield Demo(running, next(word for word in line.split() if "#r=" in word))
+        await running.end()
+
+
+def merge(base: Spec, over: Spec) -> None:
+    """Lay ``over`` on ``base``, in place."""
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            merge(base[key], value)
+        else:
+            base[key] = copy.deepcopy(value)
