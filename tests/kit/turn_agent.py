@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -105,7 +105,9 @@ class AgentProcess:
 
     def environment(self) -> dict[str, str]:
         """What the process is started with, and nothing beside it but the search paths."""
-        inherited = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+        inherited = {
+            name: os.environ[name] for name in ("PATH", "PYTHONPATH", "TURNSERVER") if name in os.environ
+        }
         return {
             **inherited,
             "LISTENING_IP": self.host,
@@ -178,6 +180,19 @@ class AgentProcess:
             assert time.monotonic() < end, f"not ready: {last}\n{self.log}"
             await asyncio.sleep(POLL_SECONDS)
 
+    async def says(self, reason: str) -> bool:
+        """Whether ``/readyz`` names ``reason``."""
+        return reason in await self.readiness()
+
+    async def not_ready(self) -> bool:
+        return await self.readiness() not in ("", "ok")
+
+    async def is_draining(self) -> bool:
+        return (await self.report()).draining
+
+    async def metric_is(self, name: str, value: float, **labels: str) -> bool:
+        return await self.metric(name, **labels) == value
+
     async def acknowledged(self, keyset: KeySet, timeout: float = START_SECONDS) -> None:
         """Wait until the agent reports this set."""
         end = time.monotonic() + timeout
@@ -195,9 +210,10 @@ class AgentProcess:
             answer.raise_for_status()
             return msgspec.json.decode(await answer.read(), type=TURNReport)
 
-    async def post(self, path: str, body: object = None) -> tuple[int, str]:
+    async def post(self, path: str, body: object = None, token: str | None = None) -> tuple[int, str]:
         """Call a protected route."""
-        async with self._http.post(path, json=body, headers=self._authorization) as answer:
+        headers = {"Authorization": f"Bearer {token}"} if token else self._authorization
+        async with self._http.post(path, json=body, headers=headers) as answer:
             return answer.status, await answer.text()
 
     async def metrics_text(self) -> str:
@@ -234,6 +250,14 @@ class AgentProcess:
                     return pid
         return 0
 
+    def kill_coturn(self) -> None:
+        os.kill(self.coturn_pid, signal.SIGKILL)
+
+    @property
+    def errors(self) -> list[str]:
+        """Lines of its output that are no log record: what it tells a user before it ends."""
+        return [line for line in self.log.splitlines() if not line.startswith("{")]
+
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
@@ -241,3 +265,7 @@ class AgentProcess:
         """Wait for the end, and return the exit status."""
         async with asyncio.timeout(timeout):
             return await self.process.wait()
+
+
+MakeAgent = Callable[..., AgentProcess]
+"""The fixture that makes a test's agent: settings as keyword arguments."""

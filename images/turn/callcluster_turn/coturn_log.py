@@ -13,7 +13,7 @@ LISTENING = b"listener opened on"
 FATAL = (b"Bad configuration format", b"Wrong address", b"CONFIG ERROR")
 """coturn goes on after these as if the line were not there: with an open peer policy, for example."""
 
-_ERROR = re.compile(rb"processed, error (\d{3})\b")
+_ERROR = re.compile(rb"message processed, error (\d{3})\b")
 _USAGE = re.compile(rb": (peer )?usage: .*, rp=(\d+), rb=(\d+), sp=(\d+), sb=(\d+)\s*$")
 
 TROUBLE = (

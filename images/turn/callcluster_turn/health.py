@@ -28,22 +28,34 @@ class Health:
         self._settings = settings
         self._supervisor = supervisor
         self._metrics = metrics
-        self._wake = asyncio.Event()
         self._proven: frozenset[Key] = frozenset()
-        self._checked_run: Run | None = None
+        self._policed_run: Run | None = None
         """The run of coturn whose peer policy was checked."""
+        self._checked_run: Run | None = None
+        """The run of coturn that :attr:`_finding` is about."""
+        self._finding: str | None = None
+        self._told: str | None = "starting"
+        """The last state that was logged."""
         self.keyset: KeySet | None = None
         """The set in coturn's table."""
         self.acknowledged = ""
         """Fingerprint of the last set that was proven to be in force."""
-        self.problem: str | None = "starting"
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the server at this moment, or ``None``."""
+        if self._supervisor.problem is not None:
+            return self._supervisor.problem
+        if self._checked_run is not self._supervisor.run_:
+            return "coturn has started and was not checked yet"
+        return self._finding
 
     def adopt(self, keyset: KeySet, *, proven: bool) -> None:
         """Take note of a set that was written to coturn's table, and check it now."""
         self.keyset = keyset
         if proven:
             self.acknowledged = fingerprint(keyset)
-        self._wake.set()
+        self._supervisor.changed.set()
 
     async def watch(self, draining: Callable[[], bool]) -> None:
         """Check for good.
@@ -55,33 +67,33 @@ class Health:
             await self._look(draining)
             try:
                 async with asyncio.timeout(STEADY_SECONDS if self.problem is None else EAGER_SECONDS):
-                    await self._wake.wait()
-                self._wake.clear()
+                    await self._supervisor.changed.wait()
+                self._supervisor.changed.clear()
             except TimeoutError:
                 pass  # time for the next check
 
     async def _look(self, draining: Callable[[], bool]) -> None:
-        before = self.problem
-        try:
-            self.problem = await self._check(draining)
-        except PeerPolicyError as error:
-            raise FatalError(str(error)) from None
-        except SelfCheckError as error:
-            # A drain that began during the check closes the doors on it: no failure.
-            self.problem = None if draining() else str(error)
-            if self.problem and before is None:
-                self._metrics.self_check_failures.inc()
-        if self.problem != before:
-            log.log(
-                logging.WARNING if before is None else logging.INFO,
-                "ready" if self.problem is None else "not ready: %s",
-                *(() if self.problem is None else (self.problem,)),
-            )
+        before, run = self._told, self._supervisor.run_
+        if self._supervisor.problem is None:
+            try:
+                self._finding = await self._check(run, draining)
+            except PeerPolicyError as error:
+                raise FatalError(str(error)) from None
+            except SelfCheckError as error:
+                # A drain that began during the check closes the doors on it: no failure.
+                self._finding = None if draining() else str(error)
+                if self._finding and before is None:
+                    self._metrics.self_check_failures.inc()
+            self._checked_run = run
+        self._told = self.problem
+        if self._told != before:
+            if self._told is None:
+                log.info("ready")
+            else:
+                log.log(logging.WARNING if before is None else logging.INFO, "not ready: %s", self._told)
 
-    async def _check(self, draining: Callable[[], bool]) -> str | None:
-        if self._supervisor.problem is not None:
-            return self._supervisor.problem
-        run, keyset = self._supervisor.run_, self.keyset
+    async def _check(self, run: Run | None, draining: Callable[[], bool]) -> str | None:
+        keyset = self.keyset
         address, port = self._settings.listening_ip, self._settings.listening_port
         await selfcheck.binding(address, port)
         await selfcheck.connect(address, port)
@@ -102,13 +114,13 @@ class Health:
             if key in self._proven and key != keyset.minting:
                 continue
             denied = (
-                () if run is self._checked_run else peers.probes(settings.peers, version, settings.relay_ip)
+                () if run is self._policed_run else peers.probes(settings.peers, version, settings.relay_ip)
             )
             allocated = await selfcheck.allocate(
                 settings.listening_ip, settings.listening_port, key, version, denied
             )
             if allocated:
-                self._checked_run = run
+                self._policed_run = run
         if keyset is self.keyset:
             self._proven = frozenset(keyset.keys)
             self.acknowledged = fingerprint(keyset)

@@ -67,12 +67,14 @@ class Supervisor:
         self._last_notes: deque[str] = deque(maxlen=8)
         self._retired = False
         self.run_: Run | None = None
-        self.listening = asyncio.Event()
+        self._listening = False
+        self.changed = asyncio.Event()
+        """Set when there is something new to check."""
 
     @property
     def problem(self) -> str | None:
         """Why coturn is not there to be asked, or ``None``."""
-        return None if self.running and self.listening.is_set() else self._waiting
+        return None if self.running and self._listening else self._waiting
 
     @property
     def running(self) -> bool:
@@ -214,7 +216,8 @@ class Supervisor:
             await coturn.stop()
             raise
         finally:
-            self.listening.clear()
+            self._listening = False
+            self.changed.set()
         if self._fatal is not None:
             raise FatalError(f"coturn does not accept its configuration: {self._fatal}")
         if self._retired:
@@ -230,7 +233,8 @@ class Supervisor:
         """React to coturn's output."""
         self._metrics.count(event)
         if isinstance(event, Listening):
-            self.listening.set()
+            self._listening = True
+            self.changed.set()
             self._last_notes.clear()
         elif isinstance(event, Note):
             self._last_notes.append(event.line)

@@ -30,7 +30,7 @@ def listening() -> Reader:
     ("line", "event"),
     [
         (SESSION + "incoming packet message processed, error 401: Unauthorized", Refused("401")),
-        (SESSION + "incoming packet ALLOCATE processed, error 508: Cannot create socket", Refused("508")),
+        (SESSION + "incoming packet message processed, error 508: Cannot create socket", Refused("508")),
         (SESSION + "incoming packet ALLOCATE processed, success", Allocated()),
         (
             f"58: : session 1: usage: realm=<r>, username=<{USER}>, rp=9, rb=848, sp=7, sb=2204",
@@ -57,6 +57,8 @@ def test_a_line_becomes_an_event(line: str, event: Event) -> None:
     "line",
     [
         SESSION + "incoming packet CREATE_PERMISSION processed, success",
+        # The same error comes once more, as that of a "message".
+        SESSION + "incoming packet ALLOCATE processed, error 508: Cannot create socket",
         "28: : IPv4. Local relay addr: 127.0.0.1:21062",
         "28: : session 000000000000000001: peer 198.51.100.7 lifetime updated: 300",
         "",
