@@ -75,14 +75,15 @@ function tileView(state, tile, place) {
       'data-testid': member.isSelf ? `tile-self-${source}` : `tile-${source}`,
       'data-sid': member.sid,
     },
-    track
-      ? video(track, {
-          key: track.id,
-          class: `${source === 'screen' ? 'whole' : ''} ${member.isSelf && source === 'cam' ? 'mirrored' : ''}`,
-          'aria-hidden': 'true',
-          tabindex: '-1',
-        })
-      : h('div', { key: 'face', class: 'face' }, avatar(name, member.sid)),
+    // Behind the picture: what is seen until its first frame, or instead of it.
+    source === 'cam' && h('div', { key: 'face', class: 'face' }, avatar(name, member.sid)),
+    track &&
+      video(track, {
+        key: track.id,
+        class: `${source === 'screen' ? 'whole' : ''} ${member.isSelf && source === 'cam' ? 'mirrored' : ''}`,
+        'aria-hidden': 'true',
+        tabindex: '-1',
+      }),
     member.reconnecting && h('p', { key: 'stale', class: 'tile-note' }, icon('wifi-off'), 'Reconnecting…'),
     !member.trusted &&
       !member.isSelf &&

@@ -1,0 +1,163 @@
+"""Two tabs, the real SDK and the real server: what one person does, the other one sees."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+from browser.app.chromium import by, chromium, complaints_of, frames_advance
+from browser.app.steps import REMOTE_VIDEO
+from browser.sdk.wire import Wire
+from kit.signaling_server import SignalingProcess, signaling
+from playwright.async_api import BrowserContext, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+
+@dataclass
+class Place:
+    """A server and a line to it that can be cut."""
+
+    server: SignalingProcess
+    wire: Wire
+    browser: BrowserContext
+
+    @property
+    def origin(self) -> str:
+        return f"http://localhost:{self.wire.port}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place() -> AsyncIterator[Place]:
+    async with signaling(GUEST_ACCESS="true") as server, Wire(server.port) as wire, chromium() as browser:
+        yield Place(server, wire, browser)
+
+
+async def enters(page: Page, name: str) -> None:
+    await page.wait_for_selector(f"{by('preview')} video")
+    await page.fill(by("name"), name)
+    await page.click(by("join"))
+    await page.wait_for_selector(f"{by('call')}[data-phase=joined]")
+
+
+@contextlib.asynccontextmanager
+async def two(place: Place) -> AsyncIterator[tuple[Page, Page]]:
+    """Ada starts a call, Bo joins by the link that her page shows, and each sees the other one move."""
+    ada, bo = await place.browser.new_page(), await place.browser.new_page()
+    complaints = [await complaints_of(ada), await complaints_of(bo)]
+    await ada.goto(place.origin)
+    await ada.click(by("start-call"))
+    await enters(ada, "Ada")
+    await bo.goto(await ada.input_value(by("share-link")))
+    await enters(bo, "Bo")
+    for page in (ada, bo):
+        await frames_advance(page, REMOTE_VIDEO)
+    yield ada, bo
+    for page in (ada, bo):
+        await page.close()
+    assert [line for lines in complaints for line in lines if "WebSocket" not in line] == []
+
+
+async def test_two_people_see_each_other_encrypted_and_with_the_same_code(place: Place) -> None:
+    async with two(place) as (ada, bo):
+        codes = set()
+        for page, other in ((ada, "Bo"), (bo, "Ada")):
+            await expect(page.locator(by("tile-cam"))).to_contain_text(other)
+            await expect(page.locator(by("badge"))).to_have_text("Encrypted")
+            await page.click(by("badge"))
+            await expect(page.locator(f"{by('security-code')} span")).to_have_count(6)
+            codes.add(await page.text_content(by("security-code")))
+        assert len(codes) == 1
+
+
+async def test_two_people_hear_each_other(place: Place) -> None:
+    async with two(place) as (ada, bo):
+        for page in (ada, bo):
+            await page.wait_for_selector(f"{by('tile-cam')}.speaking")
+
+
+async def test_the_details_tell_the_way_of_the_media(place: Place) -> None:
+    async with two(place) as (ada, _):
+        await ada.keyboard.press("d")
+        await expect(ada.locator(by("route"))).to_have_attribute("data-route", "direct")
+        await expect(ada.locator(by("fact-codec"))).to_have_text("VP9")
+        await expect(ada.locator(by("fact-receive"))).not_to_have_text("0 kbit/s")
+
+
+async def test_muting_and_camera_off_are_seen_by_the_other(place: Place) -> None:
+    async with two(place) as (ada, bo):
+        await ada.keyboard.press("m")
+        await expect(bo.locator(f"{by('tile-cam')} {by('muted')}")).to_be_visible()
+        await ada.keyboard.press("v")
+        await expect(bo.locator(REMOTE_VIDEO)).to_have_count(0)
+        await ada.keyboard.press("v")
+        await frames_advance(bo, REMOTE_VIDEO)
+        await ada.keyboard.press("m")
+        await expect(bo.locator(f"{by('tile-cam')} {by('muted')}")).to_have_count(0)
+
+
+async def test_a_shared_screen_is_seen_by_the_other(place: Place) -> None:
+    async with two(place) as (ada, bo):
+        await ada.keyboard.press("s")
+        await frames_advance(bo, f"{by('tile-screen')} video")
+        await ada.keyboard.press("s")
+        await expect(bo.locator(by("tile-screen"))).to_have_count(0)
+
+
+async def test_who_leaves_is_gone_and_announced(place: Place) -> None:
+    async with two(place) as (ada, bo):
+        await bo.click(by("leave"))
+        await bo.wait_for_selector(by("ended"))
+        await expect(ada.locator(by("tile-cam"))).to_have_count(0)
+        await expect(ada.locator("#announcer")).to_contain_text("Bo left.")
+        await ada.wait_for_selector(by("invitation"))
+
+
+async def test_a_lost_connection_is_bridged_without_a_reload(place: Place) -> None:
+    async with two(place) as (ada, bo):
+        for page in (ada, bo):
+            await page.evaluate("globalThis.loaded = 'once'")
+        place.wire.cut()
+        for page in (ada, bo):
+            await page.wait_for_selector(by("reconnecting"))
+            await frames_advance(page, REMOTE_VIDEO)
+        place.wire.mend()
+        for page in (ada, bo):
+            await expect(page.locator(by("reconnecting"))).to_have_count(0, timeout=30_000)
+            await frames_advance(page, REMOTE_VIDEO)
+            await expect(page.locator(by("tile-cam"))).to_have_count(1)
+            assert await page.evaluate("globalThis.loaded") == "once"
+        await ada.keyboard.press("m")
+        await expect(bo.locator(f"{by('tile-cam')} {by('muted')}")).to_be_visible()
+
+
+async def test_without_a_secret_the_call_stays_unverified_until_the_code_is_confirmed(place: Place) -> None:
+    pages = [await place.browser.new_page() for _ in range(2)]
+    for page in pages:
+        await page.goto(f"{place.origin}/#r=no-secret-here")
+        await enters(page, "Nobody sees this")
+    for page in pages:
+        await expect(page.locator(by("badge"))).to_have_text("Unverified")
+        await expect(page.locator(by("tile-cam"))).to_contain_text("Guest")
+        await page.click(by("badge"))
+        await page.click(by("code-match"))
+        await expect(page.locator(by("badge"))).to_have_text("Encrypted")
+    for page in pages:
+        await page.close()
+
+
+async def test_who_comes_with_another_secret_is_shut_out_and_sees_nothing(place: Place) -> None:
+    ada, mallory = await place.browser.new_page(), await place.browser.new_page()
+    await ada.goto(f"{place.origin}/#r=guarded&k={'A' * 43}")
+    await enters(ada, "Ada")
+    await mallory.goto(f"{place.origin}/#r=guarded&k={'B' * 42}A")
+    await enters(mallory, "Mallory")
+    for page in (ada, mallory):
+        await expect(page.locator(by("badge"))).to_have_text("Stranger")
+        await expect(page.locator(by("tile-cam"))).to_contain_text("Shut out")
+        assert await page.evaluate(f"document.querySelector('{REMOTE_VIDEO}')?.videoWidth ?? 0") == 0
+    for page in (ada, mallory):
+        await page.close()
