@@ -85,16 +85,3 @@ async def test_a_call_comes_back_after_a_server_that_forgot_everything(open_tab:
                 )
                 await tab.flows()
             assert len({(await tab.look())["code"]["code"] for tab in (ada, bob)}) == 1
-
-
-async def test_a_draining_server_hands_its_members_over_without_a_gap(open_tab: Opener, room: str) -> None:
-    async with Wire(0) as wire, signaling(GUEST_ACCESS="true", DRAIN_SPREAD_SECONDS="1") as server:
-        wire.target = server.port
-        ada = await (await open_tab(wire.port)).join(room, name="Ada")
-        await (await open_tab(wire.port)).join(room, name="Bob")
-        await ada.flows()
-        server.terminate()
-        async with signaling(GUEST_ACCESS="true") as second:
-            wire.target = second.port
-            await ada.until(lambda look: state(look) == "joined" and peer_names(look) == ["Bob"], within=40)
-            await ada.flows()
