@@ -1,4 +1,3 @@
-import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -6,6 +5,7 @@ import pytest
 from callcluster_common import directive, keyset
 from callcluster_common.directive import Directive
 from callcluster_common.keyset import KeySet
+from kit.ports import free_port
 from kit.signaling_server import SignalingProcess
 from kit.signaling_server import signaling as start_signaling
 
@@ -13,13 +13,13 @@ TurnFiles = Callable[[tuple[str, ...], KeySet], dict[str, str]]
 
 
 @pytest.fixture
-async def signaling(unused_port: int) -> AsyncIterator[SignalingProcess]:
-    async with start_signaling(GUEST_ACCESS="true", PORT=str(unused_port)) as process:
+async def signaling() -> AsyncIterator[SignalingProcess]:
+    async with start_signaling(GUEST_ACCESS="true") as process:
         yield process
 
 
 @pytest.fixture
-def turn_files(tmp_path: Path, unused_port: int) -> TurnFiles:
+def turn_files(tmp_path: Path) -> TurnFiles:
     """Settings that make a signaling server hand out TURN servers."""
 
     def write(uris: tuple[str, ...], keys: KeySet) -> dict[str, str]:
@@ -28,7 +28,6 @@ def turn_files(tmp_path: Path, unused_port: int) -> TurnFiles:
         keys_file.write_bytes(keyset.encode(keys))
         return {
             "GUEST_ACCESS": "true",
-            "PORT": str(unused_port),
             "DIRECTIVE_FILE": str(directive_file),
             "TURN_KEYS_FILE": str(keys_file),
         }
@@ -38,5 +37,4 @@ def turn_files(tmp_path: Path, unused_port: int) -> TurnFiles:
 
 @pytest.fixture
 def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    return free_port()
