@@ -1,13 +1,15 @@
-"""Signaling: CPU per relayed message and memory per connection, against a bare `websockets` echo server.
+"""Signaling: CPU per relayed message and memory per connection, against a bare echo server.
 
-Both servers run on this machine in turn, A B A B ..., under the same clients and the same bytes. CPU is the server process's own user and
-system time, read from /proc, so that the load generator and the rest of the machine don't count. Prints one JSON line a figure.
+Both servers run on this machine in turn, A B A B ..., under the same clients and the same bytes. CPU is the
+server process's own user and system time, read from /proc, so that the load generator and the rest of the
+machine don't count. Prints one JSON line a figure.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -15,14 +17,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-from kit.redis_server import redis_server
+from kit.ports import free_port
+from kit.redis_server import RedisServer
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Subprotocol
 
 BODY = "x" * 300
 RATE = 15
@@ -80,8 +84,6 @@ async def echo_server() -> AsyncIterator[Server]:
 @asynccontextmanager
 async def signaling_server(redis_url: str) -> AsyncIterator[Server]:
     """Ours, as it ships."""
-    from kit.ports import free_port
-
     port, control = free_port(), free_port()
     environment = {
         **os.environ,
@@ -108,9 +110,9 @@ async def open_socket(server: Server) -> ClientConnection:
     """Connect, trying again while the server starts."""
     for _ in range(200):
         try:
-            protocols = None if server.is_echo else ["sig.v1"]
-            return await connect(server.url, subprotocols=protocols, compression=None, ping_interval=None)  # type: ignore[arg-type]
-        except OSError:
+            protocols = None if server.is_echo else [Subprotocol("sig.v1")]
+            return await connect(server.url, subprotocols=protocols, compression=None, ping_interval=None)
+        except (OSError, InvalidStatus):  # not up yet, or too many newcomers from one address at once
             await asyncio.sleep(0.05)
     raise RuntimeError("the server does not answer")
 
@@ -169,7 +171,7 @@ async def relay_cost(server: Server, rooms: int, size: int, seconds: float) -> f
     ticks = int(seconds * RATE)
     senders = [(room[index][0], room[(index + 1) % size][1]) for room in members for index in range(size)]
     frames = [
-        msgspec.json.encode({"t": "msg", "to": {"sid": to} if to else "room", "d": {"body": BODY}}).decode()
+        json.dumps({"t": "msg", "to": {"sid": to} if to else "room", "d": {"body": BODY}})
         for _, to in senders
     ]
     loop = asyncio.get_running_loop()
@@ -269,11 +271,10 @@ async def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round")
     rounds, seconds = (1, 2.0) if parser.parse_args().quick else (3, 6.0)
     await compare("memory", "memory://", rounds, seconds)
-    start: Callable[[], object] = redis_server
-    with start() as redis:  # type: ignore[attr-defined]
+    with contextlib.closing(RedisServer()) as redis:
+        redis.start()
         await compare("Redis", redis.url, rounds, seconds)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     asyncio.run(main())
