@@ -130,11 +130,11 @@ async def test_a_peer_policy_that_is_not_enforced_ends_it(make_agent: MakeAgent,
     wrapper = program(
         tmp_path / "coturn",
         f'[ "$1" = --version ] && exec {real} --version\n'
-        f'/bin/sed -i "/denied-peer-ip=169.254/d" "$2"\nexec {real} "$@"',
+        f'/bin/sed -i "/denied-peer-ip=198.18/d" "$2"\nexec {real} "$@"',
     )
     async with make_agent(TURNSERVER=wrapper) as agent:
         assert await agent.ended() == 4
-    assert agent.errors == ["callcluster_turn: the peer policy is not enforced: 169.254.0.0 is permitted"]
+    assert agent.errors == ["callcluster_turn: the peer policy is not enforced: 198.18.0.0 is permitted"]
 
 
 async def test_a_coturn_that_dies_at_once_is_tried_again_and_its_words_are_shown(

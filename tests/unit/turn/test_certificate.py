@@ -84,7 +84,6 @@ async def test_each_change_is_told_once(tmp_path: Path) -> None:
     second = await anext(found)
     tls.cert_file.write_bytes(self_signed("two.example")[0])
     third = await anext(found)
-    await found.aclose()
 
     assert isinstance(first, CertificateError)
     assert isinstance(second, Pair)
