@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
-from callcluster_common.messages.client import ClientFrame, Join, JoinData, Msg, MsgData
+from callcluster_common.messages.client import ClientFrame, Join, JoinData, Msg, MsgData, State
 from callcluster_common.messages.server import (
     AnswerRelay,
     AnyServerFrame,
@@ -27,7 +27,7 @@ from callcluster_common.messages.server import (
     SnapshotFrame,
     Turn,
 )
-from callcluster_common.messages.types import IceServer
+from callcluster_common.messages.types import IceServer, MediaState
 from callcluster_common.messages.types import Member as RosterMember
 
 from callcluster_probe.e2ee.bundle import Identity
@@ -215,6 +215,8 @@ class Member:
         self.keys.enter(others, now)
         for member in others:
             self._link(member.sid, offers=True)
+        sends = self.settings.sends
+        self._post(State(d=MediaState("mic" in sends, "cam" in sends, "screen" in sends)))
         if self._in_room.done():
             self._listener.rejoined()
         else:

@@ -1,0 +1,176 @@
+"""A browser and a headless member in one call: each decrypts, decodes and shows what the other sends."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+from browser.app.chromium import chromium
+from browser.sdk.tabs import SECRET, Tab
+from callcluster_probe.caller import Caller
+from callcluster_probe.light import LightCall
+from callcluster_probe.member import MemberSettings
+from kit.eventually import eventually
+from kit.signaling_server import SignalingProcess, signaling
+from playwright.async_api import BrowserContext
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
+
+TabOpener = Callable[[], Awaitable[Tab]]
+CallerMaker = Callable[..., Caller]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server() -> AsyncIterator[SignalingProcess]:
+    async with signaling(GUEST_ACCESS="true") as process:
+        yield process
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[BrowserContext]:
+    async with chromium() as context:
+        yield context
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def open_tab(browser: BrowserContext, server: SignalingProcess) -> AsyncIterator[TabOpener]:
+    tabs: list[Tab] = []
+
+    async def opener() -> Tab:
+        tabs.append(await Tab.open(browser, server.port))
+        return tabs[-1]
+
+    yield opener
+    for tab in tabs:
+        await tab.page.close()
+    assert [complaint for tab in tabs for complaint in tab.complaints] == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def make_caller(server: SignalingProcess) -> AsyncIterator[CallerMaker]:
+    callers: list[Caller] = []
+
+    def make(room: str, secret: bytes = SECRET) -> Caller:
+        callers.append(Caller(MemberSettings((server.url,), room, secret, name="Probe"), 0))
+        return callers[-1]
+
+    yield make
+    for caller in callers:
+        await caller.close()
+
+
+@pytest.fixture
+def room() -> str:
+    return f"room-{secrets.token_hex(4)}"
+
+
+async def hears_and_sees(caller: Caller, sid: str) -> None:
+    """From now on, frames of ``sid`` open, pictures and sounds of it decode, and nothing fails."""
+    assert caller.member.keys
+    counts = caller.member.keys.remotes[sid].counts
+    before = {source: count.opened for source, count in counts.items()}
+    pictures, sounds = caller.screen.seen.decoded, caller.speaker.seen.decoded
+    await eventually(
+        lambda: (
+            counts["mic"].opened > before["mic"] + 20
+            and counts["cam"].opened > before["cam"] + 10
+            and caller.screen.seen.decoded > pictures + 10
+            and caller.speaker.seen.decoded > sounds + 20
+        ),
+        within=30,
+    )
+
+
+@pytest.mark.parametrize("first", ["page", "probe"])
+async def test_each_hears_and_sees_the_other(
+    open_tab: TabOpener, make_caller: CallerMaker, room: str, first: str
+) -> None:
+    tab, caller = await open_tab(), make_caller(room)
+    if first == "page":
+        await tab.join(room, name="Page")
+        await caller.join(15)
+    else:
+        await caller.join(15)
+        await tab.join(room, name="Page")
+    look = await tab.flows()
+    assert set(look["codecs"]) == {"video/VP8"}
+    assert look["encryption"]["active"]
+    await hears_and_sees(caller, tab.sid)
+    assert caller.member.keys
+    look = await tab.look()
+    assert look["code"]["code"] == caller.member.keys.security_code()
+    (shown,) = [member for member in look["members"]["members"] if not member["isSelf"]]
+    assert shown["name"] == "Probe"
+    assert shown["trusted"]
+
+
+async def test_a_page_with_another_secret_and_the_probe_decrypt_nothing_of_each_other(
+    open_tab: TabOpener, make_caller: CallerMaker, room: str
+) -> None:
+    friend, caller = make_caller(room), make_caller(room)
+    await caller.join(15)
+    await friend.join(15)
+    tab = await (await open_tab()).join(room, secret=secrets.token_bytes(32))
+    await hears_and_sees(friend, caller.member.sid)
+    look = await tab.until(lambda look: look["packetsReceived"] > 100)
+    assert look["framesDecoded"] == 0
+    assert look.get("encryption", {}).get("opened", 0) == 0
+    assert not caller.member.keys.trusted(tab.sid, 0)
+    assert caller.counts(tab.sid)[1] == 0
+
+
+async def test_media_goes_on_after_the_page_restarts_ice(
+    open_tab: TabOpener, make_caller: CallerMaker, room: str
+) -> None:
+    tab, caller = await open_tab(), make_caller(room)
+    await tab.join(room)
+    await caller.join(15)
+    await tab.flows()
+    await tab.page.evaluate("dispatchEvent(new Event('online'))")
+    restarted = "seen.descriptions > 1 && seen.connections[0].signalingState === 'stable'"
+    await eventually(lambda: tab.page.evaluate(restarted), within=20)
+    await tab.flows(30)
+    await hears_and_sees(caller, tab.sid)
+
+
+async def test_media_goes_on_after_the_probe_takes_a_new_route(
+    open_tab: TabOpener, make_caller: CallerMaker, room: str
+) -> None:
+    tab, caller = await open_tab(), make_caller(room)
+    await tab.join(room)
+    await caller.join(15)
+    await tab.flows()
+    link = caller.member.links[tab.sid]
+    old = link.connection
+    link.start_anew()
+    await eventually(lambda: link.connected and link.connection is not old, within=20)
+    await tab.flows(30)
+    await hears_and_sees(caller, tab.sid)
+
+
+async def test_after_the_page_leaves_the_probe_seals_with_a_new_key(
+    open_tab: TabOpener, make_caller: CallerMaker, room: str
+) -> None:
+    tab, caller = await open_tab(), make_caller(room)
+    await tab.join(room)
+    await caller.join(15)
+    await hears_and_sees(caller, tab.sid)
+    assert caller.member.keys
+    before = caller.member.keys.own.newest
+    await tab.page.evaluate("call.leave()")
+    await eventually(lambda: caller.member.keys.own.newest[0] >> 8 != before[0] >> 8)
+    assert tab.sid not in caller.member.links
+
+
+async def test_a_page_joins_a_light_call(open_tab: TabOpener, server: SignalingProcess, room: str) -> None:
+    async with LightCall(server.url, server.url, room, SECRET) as call:
+        await call.talking()
+        tab = await (await open_tab()).join(room)
+        await tab.until(lambda look: len(look.get("encryption", {}).get("members", {})) == 2)
+        await tab.until(lambda look: all(m["opened"] > 2 for m in look["encryption"]["members"].values()))
+        opened = [stats.frames_opened for stats in call.stats()]
+        await eventually(
+            lambda: all(s.frames_opened > o + 50 for s, o in zip(call.stats(), opened, strict=True))
+        )
