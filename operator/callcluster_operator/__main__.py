@@ -79,6 +79,8 @@ async def run(settings: Settings) -> None:
                 telemetry.leader.set(0)
                 logger.info("this replica leads no more")
         await election.release()
+    # kopf leaves its watches to the closing loop, which would log how each of them ends.
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
 
 
 async def _lead(

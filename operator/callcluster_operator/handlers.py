@@ -33,8 +33,8 @@ SETTLE_SECONDS = 0.1
 
 MAX_BACKOFF_SECONDS = 30.0
 GONE_POLL_SECONDS = 0.1
-STOP_SECONDS = 20.0
-"""A pass that is under way when its CallCluster goes may still take this long."""
+STOP_POLL_SECONDS = 0.5
+"""How often kopf looks whether the last pass over a CallCluster that goes has ended."""
 
 FINALIZER = f"{GROUP}/children"
 """Keeps a CallCluster until its children are gone."""
@@ -58,7 +58,8 @@ class Handlers:
     def register(self, registry: kopf.OperatorRegistry) -> None:
         """Tell kopf what to call."""
         callclusters = (GROUP, plural_of(CALL_CLUSTER))
-        kopf.daemon(*callclusters, registry=registry, cancellation_backoff=STOP_SECONDS)(self.follow)
+        kopf.daemon(*callclusters, registry=registry, cancellation_polling=STOP_POLL_SECONDS)(self.follow)
+        kopf.on.event(*callclusters, registry=registry)(self.see_callcluster)
         # The filter keeps kopf from storing what it saw last in an annotation of every CallCluster.
         kopf.on.delete(*callclusters, registry=registry, when=_is_going)(self.tear_down)
         kopf.on.event(GROUP, plural_of(ROOM), registry=registry)(self.see_room)
@@ -107,6 +108,10 @@ class Handlers:
             logger.warning("%s: its children can't be deleted yet: %s", ref, error)
             raise kopf.TemporaryError("the children can't be deleted yet", delay=2.0) from None
         self._rooms_wake.set()
+
+    async def see_callcluster(self, name: str | None, namespace: str | None, **_: Any) -> None:
+        """Wake the daemon for a changed spec."""
+        self._wake(Ref(CALL_CLUSTER, namespace or "", name or ""))
 
     async def see_child(self, namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
         """Wake whom a child belongs to."""

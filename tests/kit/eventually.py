@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
+@overload
 async def eventually(
-    check: Callable[[], T | Awaitable[T]], *, within: float = 10.0, every: float = 0.05
-) -> T:
+    check: Callable[[], Awaitable[T]], *, within: float = ..., every: float = ...
+) -> T: ...
+
+
+@overload
+async def eventually(check: Callable[[], T], *, within: float = ..., every: float = ...) -> T: ...
+
+
+async def eventually(check: Callable[[], Any], *, within: float = 10.0, every: float = 0.05) -> Any:
     """What ``check`` returns as soon as it is true; its last ``AssertionError`` when time is up."""
     deadline = time.monotonic() + within
     while True:

@@ -110,3 +110,7 @@ class OperatorProcess:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
+
+    def has_passed(self, seen: float) -> bool:
+        """Whether there were more passes than ``seen``."""
+        return self.metric("callcluster_operator_reconciles_total") > seen

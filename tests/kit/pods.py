@@ -1,8 +1,8 @@
 """A kubelet and Deployment controller for tests: pods that are Ready and answer on real control ports.
 
 No process runs behind a pod but a real :class:`~callcluster_common.control.ControlServer`, each on a
-loopback address of its own. It acknowledges the key set and the directive that its pod mounts, as the images
-do.
+loopback address of its own. It acknowledges the key set and the directive that its pod mounts, as the
+images do.
 """
 
 from __future__ import annotations
@@ -130,10 +130,10 @@ class Kubelet:
         pods = await self._cluster.list(POD, namespace=self._namespace)
         for pod in pods:
             owners = pod["metadata"].get("ownerReferences", ())
-            if any(owner["kind"] == "Deployment" and owner["uid"] not in living for owner in owners):
-                await self._cluster.delete(ref_of(pod), uid=pod["metadata"]["uid"])
-            elif "deletionTimestamp" in pod["metadata"]:
+            if "deletionTimestamp" in pod["metadata"]:
                 await self._end(pod)
+            elif any(owner["kind"] == "Deployment" and owner["uid"] not in living for owner in owners):
+                await self._cluster.delete(ref_of(pod), uid=pod["metadata"]["uid"])
             elif "nodeName" not in pod["spec"]:
                 self._bind(pod)
             else:

@@ -30,7 +30,8 @@ def namespace(apiserver: ApiServer) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
     apiserver.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     yield name
-    # Nothing empties namespaces here; what is left behind must not wake the operators of later tests.
+    # Nothing empties namespaces here; what is left behind must not wake the operators of later tests,
+    # nor hold ports.
     for resource in ("callclusters", "rooms"):
         path = f"/apis/callcluster.dev/v1alpha1/namespaces/{name}/{resource}"
         for left in apiserver.request("GET", path)["items"]:
@@ -39,6 +40,7 @@ def namespace(apiserver: ApiServer) -> Iterator[str]:
                 apiserver.request("PATCH", each, {"metadata": {"finalizers": None}})
             if "deletionTimestamp" not in left["metadata"]:
                 apiserver.request("DELETE", each)
+    apiserver.request("DELETE", f"/api/v1/namespaces/{name}/pods", {"gracePeriodSeconds": 0})
 
 
 @pytest.fixture
