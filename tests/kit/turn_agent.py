@@ -26,8 +26,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kit.turn_client import Address, TURNClient, credential
 
-FIRST_PORT = 21000
-LAST_PORT = 31999
+FIRST_PORT = 29000
+LAST_PORT = 32711
 BLOCK = 128
 START_SECONDS = 20.0
 POLL_SECONDS = 0.05

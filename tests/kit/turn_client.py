@@ -160,7 +160,8 @@ class Pump:
 
     client: TURNClient
     interval: float = 0.02
-    sent: int = 0
+    times: list[float] = field(default_factory=list)
+    """When each packet was sent."""
     seen: set[int] = field(default_factory=set)
 
     async def __aenter__(self) -> Pump:
@@ -181,14 +182,23 @@ class Pump:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
+    def sent(self) -> int:
+        return len(self.times)
+
+    @property
     def lost(self) -> int:
         """Packets without an echo so far."""
         return self.sent - len(self.seen)
 
+    def missing(self, age: float) -> int:
+        """Packets without an echo that were sent at least ``age`` seconds ago."""
+        due = time.monotonic() - age
+        return sum(sent <= due and number not in self.seen for number, sent in enumerate(self.times))
+
     async def _send(self) -> None:
         while self._running:
             self.client.send(struct.pack("!I", self.sent) + bytes(156))
-            self.sent += 1
+            self.times.append(time.monotonic())
             await asyncio.sleep(self.interval)
 
     async def _receive(self) -> None:

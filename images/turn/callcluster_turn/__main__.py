@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping
 
@@ -24,6 +25,8 @@ EXIT_REFUSED = 4
 
 def main(variables: Mapping[str, str]) -> int:
     """Run until the end, and return the exit status; each failure is one line on standard error."""
+    # The first process of a container ignores a signal without a handler: until the agent has its own, end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         chosen = settings.read(variables)
         logs.configure(chosen.log_level)
