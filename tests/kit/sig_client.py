@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jwt
 from websockets.asyncio.client import ClientConnection, connect
@@ -19,14 +19,12 @@ from kit.signaling_server import SECRET
 Frame = dict[str, Any]
 
 
-def token(
-    room: str = "*", sub: str | None = None, secret: str = SECRET, ttl: int = 600, **claims: Any
-) -> str:
-    """A join token."""
+def token(room: str = "*", secret: str = SECRET, ttl: int = 600, **claims: Any) -> str:
+    """A join token; a claim that is None is left out."""
     now = int(time.time())
     body = {
         "aud": "callcluster",
-        "sub": sub or f"user-{secrets.token_hex(4)}",
+        "sub": f"user-{secrets.token_hex(4)}",
         "room": room,
         "iat": now,
         "exp": now + ttl,
@@ -38,7 +36,7 @@ def token(
 MODERATOR = {"pub": ["mic", "cam", "screen"], "sub": True, "msg": True, "mod": True}
 
 
-class RequestFailed(Exception):
+class RequestFailedError(Exception):
     """The server answered by an error frame."""
 
     def __init__(self, data: Frame) -> None:
@@ -49,6 +47,8 @@ class RequestFailed(Exception):
 
 class SigClient:
     """One member. ``frames`` holds what came unasked, in order."""
+
+    everyone: ClassVar[list[SigClient]] = []
 
     def __init__(self, ws: ClientConnection, cid: str) -> None:
         self.ws = ws
@@ -66,6 +66,7 @@ class SigClient:
         self._waiting: dict[str, asyncio.Future[Frame]] = {}
         self._news = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
+        self.everyone.append(self)
 
     @classmethod
     async def connect(cls, url: str, cid: str | None = None, **options: Any) -> SigClient:
@@ -132,7 +133,7 @@ class SigClient:
         """Send a request and wait for its one reply.
 
         Raises:
-            RequestFailed: the reply is an error.
+            RequestFailedError: the reply is an error.
         """
         id = id or f"c{next(self._ids)}"
         frame: Frame = {"t": kind, "id": id, "d": data or {}}
@@ -143,7 +144,7 @@ class SigClient:
         async with asyncio.timeout(10):
             reply = await future
         if reply["t"] == "error":
-            raise RequestFailed(reply["d"])
+            raise RequestFailedError(reply["d"])
         return reply
 
     async def send(self, frame: Frame) -> None:
@@ -214,3 +215,9 @@ class SigClient:
     async def close(self) -> None:
         await self.ws.close()
         await self._reader
+
+    @classmethod
+    async def close_all(cls) -> None:
+        """Close what a test has left open."""
+        await asyncio.gather(*(client.close() for client in cls.everyone))
+        cls.everyone.clear()

@@ -2,48 +2,80 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-
-import aiohttp
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 SECRET = "integration-secret-0123456789-abcdefghij"
 
 
-@dataclass
 class SignalingProcess:
-    """A running server: its ports, its log, and ways to end it."""
+    """A running server: its ports, its log, and ways to end it. Use :func:`signaling`."""
 
-    process: asyncio.subprocess.Process
-    port: int
-    control: int
-    log: list[str] = field(default_factory=list)
-    reader: asyncio.Task[None] | None = None
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.port = self.control = 0
+        self.log: list[str] = []
+        self._serving = threading.Event()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "callcluster_signaling"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.log.append(line)
+            if '"msg": "serving"' in line:
+                found = json.loads(line)
+                self.port, self.control = found["port"], found["control"]
+                self._serving.set()
+        self._serving.set()
+
+    def await_serving(self, within: float = 20.0) -> None:
+        assert self._serving.wait(within), "the server does not serve"
+        assert self.port, f"the server ended: {self.text}"
+
+    @property
+    def text(self) -> str:
+        return "".join(self.log)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}"
 
-    async def get(self, path: str) -> tuple[int, str]:
-        """An open route of the control port."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"http://127.0.0.1:{self.control}{path}") as response,
-        ):
-            return response.status, await response.text()
+    def get(self, path: str, bearer: str | None = None, method: str = "GET") -> tuple[int, str]:
+        """A route of the control port."""
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.control}{path}", headers=headers, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
-    async def metric(self, name: str) -> float:
-        """One number of /metrics."""
-        _, text = await self.get("/metrics")
-        for line in text.splitlines():
+    def metric(self, name: str) -> float:
+        """One number of /metrics; labels included in the name."""
+        for line in self.get("/metrics")[1].splitlines():
             if line.startswith(f"{name} "):
-                return float(line.split()[1])
+                return float(line.split()[-1])
         raise AssertionError(f"no metric {name}")
 
     def kill(self) -> None:
@@ -52,12 +84,23 @@ class SignalingProcess:
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    async def ended(self, within: float = 15.0) -> int:
-        return await asyncio.wait_for(self.process.wait(), within)
+    def ended(self, within: float = 15.0) -> int:
+        return self.process.wait(within)
+
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def close(self) -> None:
+        if self.running():
+            self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
-@asynccontextmanager
-async def signaling(redis_url: str = "memory://", **settings: str) -> AsyncIterator[SignalingProcess]:
+@contextmanager
+def signaling(redis_url: str = "memory://", **settings: str) -> Iterator[SignalingProcess]:
     """Start a server on ports of its own choice, and end it afterwards."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -69,37 +112,9 @@ async def signaling(redis_url: str = "memory://", **settings: str) -> AsyncItera
         "ROOM_SALT": "salt-of-the-tests",
         **settings,
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "callcluster_signaling",
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        limit=1 << 20,
-    )
-    stdout = process.stdout
-    assert stdout is not None
-    server = SignalingProcess(process, 0, 0)
-
-    async def read() -> None:
-        async for line in stdout:
-            server.log.append(line.decode())
-
+    server = SignalingProcess(environment)
     try:
-        async with asyncio.timeout(15):
-            while not server.port:
-                line = (await stdout.readline()).decode()
-                assert line, f"the server ended: {''.join(server.log)}"
-                server.log.append(line)
-                if '"msg": "serving"' in line:
-                    found = json.loads(line)
-                    server.port, server.control = found["port"], found["control"]
-        server.reader = asyncio.create_task(read())
+        server.await_serving()
         yield server
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        if server.reader is not None:
-            await server.reader
+        server.close()

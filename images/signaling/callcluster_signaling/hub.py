@@ -92,6 +92,9 @@ class Hub:
             await ws.wait_closed()
         except ConnectionClosed:
             pass
+        except Exception:
+            log.exception("a connection failed", extra={"fields": {"sid": session.sid}})
+            await ws.close(CloseCode.INTERNAL, "the server failed")
         finally:
             if waiting:
                 self._waiting.discard(link)

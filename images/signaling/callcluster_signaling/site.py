@@ -99,7 +99,7 @@ class Site:
             return None
         try:
             path = self._root.joinpath(*parts).resolve()
+            found = path.is_relative_to(self._root) and path.suffix in TYPES and path.is_file()
         except OSError:
             return None
-        inside = path.is_relative_to(self._root)
-        return path if inside and path.suffix in TYPES and path.is_file() else None
+        return path if found else None
