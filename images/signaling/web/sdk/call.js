@@ -1,10 +1,9 @@
 import { Badge } from './badge.js'
+import { fromB64 } from './encode.js'
 import { FrameCrypto } from './frame_crypto.js'
 import { loadIdentity } from './identity.js'
-import { KeyExchange } from './keys.js'
-import { Peer } from './peer.js'
+import { Room } from './room.js'
 import { RoomSecret } from './room_secret.js'
-import { Roster } from './roster.js'
 import { Signal, SignalError } from './signal.js'
 import { missingFeatures } from './support.js'
 
@@ -12,9 +11,7 @@ import { missingFeatures } from './support.js'
  * @typedef {import('./types.js').Bytes} Bytes
  * @typedef {import('./types.js').MediaState} MediaState
  * @typedef {import('./types.js').MemberStats} MemberStats
- * @typedef {import('./types.js').ServerFrame} ServerFrame
  * @typedef {import('./types.js').Source} Source
- * @typedef {import('./types.js').WireMember} WireMember
  * @typedef {'connecting' | 'joined' | 'reconnecting' | 'ended'} CallState
  */
 
@@ -52,32 +49,23 @@ export class Call extends EventTarget {
   #options
   /** @type {CallState | 'new'} */
   #state = 'new'
-  #roster = new Roster()
   #badge = new Badge()
-  /** @type {Map<string, Peer>} */
-  #peers = new Map()
   /** @type {Record<Source, MediaStreamTrack | null>} */
   #tracks = { mic: null, cam: null, screen: null }
   /** @type {MediaState} */
   #mediaState = { audio: false, video: false, screen: false, hand: false }
-  /** @type {RTCIceServer[]} */
-  #iceServers = []
+  /** @type {import('./keys.js').CallMemory} */
+  #memory = { generations: new Set(), confirmed: new Set() }
   /** @type {string | null} */
   #code = null
   /** @type {RoomSecret | null} */
   #roomSecret = null
   /** @type {FrameCrypto | null} */
   #frames = null
-  /** @type {import('./identity.js').Identity | null} */
-  #identity = null
-  /** @type {import('./keys.js').CallMemory} */
-  #memory = { generations: new Set(), confirmed: new Set() }
-  /** @type {string | null} */
-  #selfSid = null
-  /** @type {KeyExchange | null} */
-  #keys = null
   /** @type {Signal | null} */
   #signal = null
+  /** @type {Room | null} from the join on */
+  #room = null
   #tick = 0
   #tokenTimer = 0
   #onPageHide = () => this.leave()
@@ -96,7 +84,7 @@ export class Call extends EventTarget {
 
   /** This member's session id while it is in the call. */
   get selfSid() {
-    return this.#selfSid
+    return this.#room?.sid ?? null
   }
 
   /** @returns {CallState | 'new'} */
@@ -113,12 +101,16 @@ export class Call extends EventTarget {
   async join() {
     if (this.#state !== 'new') throw new Error('A Call joins once; make a new one to join again.')
     this.#setState('connecting')
+    const missing = await missingFeatures()
+    if (missing.length) {
+      this.#end('unsupported')
+      throw new Error(`This browser cannot make encrypted calls; it lacks ${missing.join(', ')}.`)
+    }
     try {
-      const missing = await missingFeatures()
-      if (missing.length) throw new Error(`This browser cannot make encrypted calls; it lacks ${missing.join(', ')}.`)
       await this.#enter()
     } catch (error) {
-      this.#end(error instanceof SignalError ? error.code : 'failed', error instanceof SignalError ? error.closeCode : undefined)
+      if (error instanceof SignalError) this.#end(error.code, error.closeCode)
+      else this.#end('failed')
       throw error
     }
   }
@@ -136,7 +128,7 @@ export class Call extends EventTarget {
    */
   async setTrack(source, track) {
     this.#tracks[source] = track
-    await Promise.all([...this.#peers.values()].map((peer) => peer.setTrack(source, track)))
+    await this.#room?.setTrack(source, track)
   }
 
   /**
@@ -147,15 +139,12 @@ export class Call extends EventTarget {
   async setState(state) {
     this.#mediaState = { ...this.#mediaState, ...state }
     this.#emitMembers()
-    if (this.#state === 'joined' || this.#state === 'reconnecting') {
-      await this.#tell('state', this.#mediaState)
-    }
+    if (this.#room) await this.#tell('state', this.#mediaState)
   }
 
   /** @returns {Promise<{members: Record<string, MemberStats>}>} */
   async stats() {
-    const lines = await Promise.all([...this.#peers].map(async ([sid, peer]) => [sid, await peer.stats()]))
-    return { members: Object.fromEntries(lines) }
+    return { members: (await this.#room?.stats()) ?? {} }
   }
 
   /**
@@ -172,7 +161,7 @@ export class Call extends EventTarget {
 
   /** Says that the person compared the security code: who is present now counts as verified. */
   confirmCode() {
-    this.#keys?.confirmIdentities()
+    this.#room?.confirmIdentities()
     this.#emitMembers()
   }
 
@@ -216,8 +205,8 @@ export class Call extends EventTarget {
    * @param {string} token
    */
   async renewToken(token) {
-    this.#options.token = token
     await this.#signal?.renewToken(token)
+    this.#watchToken(expiryOf(token))
   }
 
   /**
@@ -237,237 +226,102 @@ export class Call extends EventTarget {
   async #enter() {
     const { room, secret, url, token } = this.#options
     if (secret) this.#roomSecret = await RoomSecret.derive(room, secret)
-    this.#identity = await loadIdentity()
-    if (!this.#identity.kept) this.#warn('identity_not_kept', 'This browser keeps no data: its security code changes with every visit.')
-    this.#frames = await FrameCrypto.start({
+    const identity = await loadIdentity()
+    if (!identity.kept) this.#warn('identity_not_kept', 'This browser keeps no data: its security code changes with every visit.')
+    const frames = await FrameCrypto.start({
       onReport: (report) => this.#reported(report),
-      onMissing: (sid, kid) => this.#keys?.missing(sid, kid),
+      onMissing: (sid, kid) => this.#room?.missing(sid, kid),
       onBroken: () => this.#end('encryption_failed'),
     })
-    this.#signal = new Signal({
+    if (this.#state === 'ended') {
+      frames.stop()
+      throw new SignalError('left', 'The call was left before it was joined.')
+    }
+    this.#frames = frames
+    const signal = new Signal({
       url,
       token,
-      onSession: (session) => this.#opened(session),
-      onResumed: (data) => this.#resumed(data),
-      onFrame: (frame) => this.#received(frame),
+      onSession: (session) => this.#opened(session, { signal, frames, identity }),
+      onResumed: (resumed) => {
+        this.#setState('joined')
+        this.#room?.resume(resumed)
+      },
+      onFrame: (frame) => this.#room?.receive(frame),
       onDown: () => this.#setState('reconnecting'),
       onClosed: (reason, code) => this.#end(reason, code),
     })
-    this.#tick = setInterval(() => this.#keys?.tick(), TICK_MS)
+    this.#signal = signal
+    this.#tick = setInterval(() => this.#room?.tick(), TICK_MS)
     addEventListener('pagehide', this.#onPageHide)
     addEventListener('online', this.#onOnline)
-    await this.#signal.open()
+    await signal.open()
   }
 
   /**
    * A fresh session: the first one, or another after the server lost the old one.
    *
    * @param {{sid: string, exp?: number}} session
+   * @param {{signal: Signal, frames: FrameCrypto, identity: import('./identity.js').Identity}} means
    */
-  async #opened({ sid, exp }) {
-    const [signal, frames, identity] = [this.#signal, this.#frames, this.#identity]
-    if (!signal || !frames || !identity || this.#state === 'ended') return
-    const { room, name } = this.#options
-    for (const gone of this.#roster.clear()) this.#removed(gone, 'left')
-    this.#keys?.drop()
-    this.#keys = await KeyExchange.begin({
-      room,
+  async #opened({ sid, exp }, means) {
+    const { room: id, name, iceTransportPolicy } = this.#options
+    this.#room?.close()
+    this.#room = null
+    const room = await Room.prepare({
+      ...means,
+      room: id,
       sid,
       roomSecret: this.#roomSecret,
-      identity,
-      frames,
       memory: this.#memory,
-      send: (type, content) => this.#sendKeys(signal, type, content),
-      onChange: (code) => this.#trustChanged(code),
-      onBroken: () => this.#end('encryption_failed'),
+      tracks: this.#tracks,
+      iceTransportPolicy,
+      on: this.#roomHandlers(),
     })
-    const meta = this.#roomSecret ? await this.#roomSecret.sealName(sid, name) : ''
-    const { d } = await signal.request('join', { d: { room, bundle: this.#keys.bundle, meta } })
-    this.#selfSid = sid
-    this.#iceServers = d.ice_servers ?? []
+    const meta = (await this.#roomSecret?.sealName(sid, name)) ?? ''
+    const { d } = await means.signal.request('join', { d: { room: id, bundle: room.bundle, meta } })
+    this.#room = room
     this.#watchToken(exp)
     this.#setState('joined')
-    this.#reconcile(d.snapshot.members, true)
-    if (Object.values(this.#mediaState).some(Boolean)) await signal.request('state', { d: this.#mediaState })
+    room.enter(d.snapshot.members, d.ice_servers ?? [])
+    if (Object.values(this.#mediaState).some(Boolean)) await this.#tell('state', this.#mediaState)
   }
 
-  /** @param {{snapshot?: {members: WireMember[]}, ice_servers?: RTCIceServer[]}} data */
-  #resumed(data) {
-    if (data.ice_servers?.length) this.#turn(data.ice_servers)
-    this.#setState('joined')
-    if (data.snapshot) this.#reconcile(data.snapshot.members, false)
-  }
-
-  /**
-   * @param {Signal} signal
-   * @param {'key.send' | 'key.ack' | 'key.request'} type
-   * @param {{to?: {sid: string}, d: object}} content
-   */
-  #sendKeys(signal, type, content) {
-    if (type !== 'key.send') return signal.mention(type, content)
-    signal.request(type, content).catch(() => undefined) // who lacks a key asks for it
-  }
-
-  /** @param {ServerFrame} frame */
-  #received({ t: type, from = '', d }) {
-    switch (type) {
-      case 'ev':
-        return this.#event(d)
-      case 'snapshot':
-        return this.#reconcile(d.members, false)
-      case 'offer':
-      case 'answer':
-      case 'ice':
-      case 'restart':
-        return this.#peers.get(from)?.receive(type, d)
-      case 'key.deliver':
-        return void this.#keys?.envelope(from, d.body)
-      case 'key.ack':
-        return void this.#keys?.acknowledged(from, d.kid)
-      case 'key.request':
-        return void this.#keys?.requested(from)
-      case 'msg':
-        return void this.#message(from, d.body)
-      case 'mute.request':
-        return this.#emit('mute-request', { kind: d.kind })
-      case 'turn':
-        return this.#turn(d.ice_servers)
-      default: // a newer server may say more than this client knows
+  /** @returns {import('./room.js').RoomHandlers} */
+  #roomHandlers() {
+    return {
+      members: () => this.#emitMembers(),
+      code: (code) => this.#codeChanged(code),
+      track: (sid, source, track) => this.#emit('track', { sid, source, track }),
+      message: (sid, data) => this.#emit('message', { sid, data }),
+      muteRequest: (kind) => this.#emit('mute-request', { kind }),
+      warning: (code, message) => this.#warn(code, message),
+      ended: (reason) => this.#end(reason),
     }
-  }
-
-  /** @param {any} event */
-  #event(event) {
-    switch (event.kind) {
-      case 'joined':
-        if (event.member.sid === this.selfSid) return
-        if (this.#roster.remove(event.member.sid)) this.#removed(event.member.sid, 'left')
-        this.#added([event.member], false)
-        break
-      case 'left':
-        if (event.sid === this.selfSid) return
-        this.#roster.remove(event.sid)
-        this.#removed(event.sid, event.reason)
-        break
-      case 'updated':
-        this.#roster.update(event.sid, { state: event.state })
-        break
-      case 'reconnecting':
-      case 'resumed':
-        this.#roster.update(event.sid, { reconnecting: event.kind === 'reconnecting' })
-        break
-      case 'ended':
-        return this.#end('ended')
-      default:
-        return
-    }
-    this.#emitMembers()
-  }
-
-  /**
-   * Makes the roster equal to a snapshot.
-   *
-   * @param {WireMember[]} members
-   * @param {boolean} justJoined  Whether this member is the later one, who offers.
-   */
-  #reconcile(members, justJoined) {
-    const { joined, left } = this.#roster.compare(members.filter(({ sid }) => sid !== this.#selfSid))
-    for (const sid of left) {
-      this.#roster.remove(sid)
-      this.#removed(sid, 'timeout')
-    }
-    this.#added(joined, justJoined)
-    this.#emitMembers()
-  }
-
-  /**
-   * @param {WireMember[]} members
-   * @param {boolean} justJoined
-   */
-  #added(members, justJoined) {
-    const [frames, signal, selfSid] = [this.#frames, this.#signal, this.#selfSid]
-    if (!frames || !signal || !selfSid) return
-    if (justJoined) void this.#keys?.found(members)
-    else if (members.length) void this.#keys?.joined(members)
-    for (const member of members) {
-      const { sid } = member
-      this.#roster.add(member)
-      void this.#openName(member)
-      const peer = new Peer({
-        selfSid,
-        sid,
-        offers: justJoined,
-        frames,
-        tracks: this.#tracks,
-        iceServers: this.#iceServers,
-        iceTransportPolicy: this.#options.iceTransportPolicy,
-        send: (type, d) => signal.request(type, { to: { sid }, d }),
-        onTrack: (source, track) => this.#emit('track', { sid, source, track }),
-        onWarning: (code, message) => this.#warn(code, message),
-      })
-      this.#peers.set(sid, peer)
-      peer.start()
-    }
-  }
-
-  /**
-   * @param {string} sid
-   * @param {string} reason
-   */
-  #removed(sid, reason) {
-    void this.#keys?.left(sid, reason)
-    this.#peers.get(sid)?.close()
-    this.#peers.delete(sid)
-  }
-
-  /** @param {WireMember} member */
-  async #openName({ sid, meta }) {
-    if (!this.#roomSecret || !meta) return
-    const name = await this.#roomSecret.openName(sid, meta)
-    if (!name) return
-    this.#roster.update(sid, { name })
-    this.#emitMembers()
-  }
-
-  /**
-   * @param {string} from
-   * @param {string} body
-   */
-  async #message(from, body) {
-    const opened = await this.#roomSecret?.openMessage(from, body)
-    if (opened) this.#emit('message', { sid: from, data: opened.data })
-  }
-
-  /** @param {RTCIceServer[]} servers */
-  #turn(servers) {
-    this.#iceServers = servers
-    for (const peer of this.#peers.values()) void peer.setIceServers(servers)
   }
 
   #networkChanged() {
     this.#signal?.reconnectNow()
-    for (const peer of this.#peers.values()) peer.restartIce()
+    this.#room?.restartIce()
   }
 
   /** @param {import('./frame_crypto.js').Report} report */
   #reported(report) {
-    this.#keys?.framesSealed(report.kid, report.framesOfGeneration)
+    this.#room?.framesSealed(report)
     const sends = Object.values(this.#tracks).some(Boolean)
-    this.#emit('encryption', this.#badge.update(report, { sends, receives: this.#roster.anyoneSends }))
+    this.#emit('encryption', this.#badge.update(report, { sends, receives: this.#room?.anyoneSends ?? false }))
   }
 
   /** @param {string | null} code */
-  #trustChanged(code) {
-    this.#emitMembers()
+  #codeChanged(code) {
     if (code === this.#code) return
     this.#code = code
     this.#emit('code', { code })
   }
 
   #emitMembers() {
-    if (!this.#selfSid) return
+    if (!this.#room) return
     const self = {
-      sid: this.#selfSid,
+      sid: this.#room.sid,
       name: this.#options.name,
       isSelf: true,
       trusted: true,
@@ -475,11 +329,7 @@ export class Call extends EventTarget {
       state: { ...this.#mediaState },
       reconnecting: this.#state === 'reconnecting',
     }
-    const others = this.#roster.view((sid) => ({
-      trusted: this.#keys?.trusts(sid) ?? false,
-      verified: this.#keys?.verified(sid) ?? false,
-    }))
-    this.#emit('members', { members: [self, ...others] })
+    this.#emit('members', { members: [self, ...this.#room.others] })
   }
 
   /** @param {number | undefined} exp  Unix seconds. */
@@ -502,6 +352,7 @@ export class Call extends EventTarget {
     if (state === 'reconnecting' && this.#state === 'connecting') return
     this.#state = state
     this.#emit('state', { state, ...why })
+    if (state !== 'ended') this.#emitMembers()
   }
 
   /**
@@ -514,10 +365,8 @@ export class Call extends EventTarget {
     clearTimeout(this.#tokenTimer)
     removeEventListener('pagehide', this.#onPageHide)
     removeEventListener('online', this.#onOnline)
-    for (const peer of this.#peers.values()) peer.close()
-    this.#peers.clear()
+    this.#room?.close()
     this.#signal?.bye()
-    this.#keys?.drop()
     this.#frames?.stop()
     this.#setState('ended', code === undefined ? { reason } : { reason, code })
   }
@@ -536,5 +385,17 @@ export class Call extends EventTarget {
    */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+}
+
+/**
+ * @param {string} token  A JWT.
+ * @returns {number | undefined} Unix seconds.
+ */
+function expiryOf(token) {
+  try {
+    return JSON.parse(new TextDecoder().decode(fromB64(token.split('.')[1]))).exp
+  } catch {
+    return undefined
   }
 }

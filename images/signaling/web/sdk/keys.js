@@ -1,9 +1,8 @@
 import { makeBundle, verifyBundle } from './bundle.js'
 import { openEnvelope, sealEnvelope } from './envelope.js'
 import { generateKeyPair } from './hpke.js'
-import { generationOf } from './kid.js'
+import { OwnKey } from './own_key.js'
 import { securityCode } from './security_code.js'
-import { SenderKey } from './sender_key.js'
 
 /**
  * @typedef {import('./bundle.js').PublicKeys} PublicKeys
@@ -51,10 +50,6 @@ import { SenderKey } from './sender_key.js'
  * @property {number} answeredAt
  */
 
-const USE_AFTER_MS = 1_000
-const LEAVE_DEBOUNCE_MS = 1_000
-const MAX_AGE_MS = 15 * 60_000
-const FRAMES_BEFORE_RENEWAL = 2 ** 24 - 2 ** 16
 const REQUEST_INTERVAL_MS = 1_000
 const ANSWER_INTERVAL_MS = 500
 const FIRST_KEY_MS = 2_000
@@ -79,15 +74,8 @@ export class KeyExchange {
   #shown = new Map()
   /** @type {{from: string, body: string}[]} envelopes that overtook the roster event of their sender */
   #early = []
-  /** @type {SenderKey} */
-  #current
-  #inUse = -1
+  #own
   #seq = 0
-  #bornAt
-  /** @type {Set<string>} members that have not acknowledged the current key */
-  #waiting = new Set()
-  #useBy = Infinity
-  #renewAt = Infinity
   #queue = Promise.resolve()
   #dropped = false
   #droppedEnvelopes = 0
@@ -102,8 +90,7 @@ export class KeyExchange {
     this.#now = options.now ?? Date.now
     this.#keyPair = keyPair
     this.bundle = bundle
-    this.#current = SenderKey.fresh(options.memory.generations)
-    this.#bornAt = this.#now()
+    this.#own = new OwnKey(options.memory.generations, this.#now())
   }
 
   /**
@@ -147,9 +134,7 @@ export class KeyExchange {
    */
   found(members) {
     return this.#do(async () => {
-      const trusted = await this.#admit(members)
-      this.#useBy = this.#now() + USE_AFTER_MS
-      await this.#give(trusted)
+      await this.#give(await this.#admit(members))
       await this.#changed()
     })
   }
@@ -162,15 +147,7 @@ export class KeyExchange {
   joined(members) {
     return this.#do(async () => {
       const trusted = await this.#admit(members)
-      if (trusted.length) {
-        if (this.#current.isLastStep || this.#renewAt !== Infinity) {
-          await this.#renew()
-        } else {
-          this.#current = await this.#current.next()
-          this.#useBy = Math.min(this.#useBy, this.#now() + USE_AFTER_MS)
-          await this.#give(trusted)
-        }
-      }
+      if (trusted.length) await ((await this.#own.step()) ? this.#give(trusted) : this.#renew())
       await this.#changed()
     })
   }
@@ -184,8 +161,7 @@ export class KeyExchange {
       this.#shown.delete(sid)
       if (this.#peers.delete(sid)) {
         this.#o.frames.forget(sid)
-        this.#waiting.delete(sid)
-        this.#renewAt = Math.min(this.#renewAt, this.#now() + (reason === 'kicked' ? 0 : LEAVE_DEBOUNCE_MS))
+        this.#own.lost(sid, reason, this.#now())
         await this.#pass()
       }
       await this.#changed()
@@ -206,9 +182,7 @@ export class KeyExchange {
    */
   acknowledged(from, kid) {
     return this.#do(async () => {
-      // An earlier step of the same generation will do: its holder ratchets forward by itself.
-      if (generationOf(kid) !== this.#current.generation || kid > this.#current.kid) return
-      this.#waiting.delete(from)
+      this.#own.acknowledged(from, kid)
       await this.#pass()
     })
   }
@@ -239,7 +213,7 @@ export class KeyExchange {
    * @param {number} frames  Sealed with its generation.
    */
   framesSealed(kid, frames) {
-    if (generationOf(kid) === this.#current.generation && frames >= FRAMES_BEFORE_RENEWAL) this.#renewAt = 0
+    this.#own.sealed(kid, frames)
   }
 
   /** Lets time pass. */
@@ -305,34 +279,25 @@ export class KeyExchange {
     return trusted
   }
 
-  /** Does what is due: a key that all acknowledged, or that waited long enough, is used; an old one is renewed. */
+  /** Does what is due: an old key is renewed, a new one that all acknowledged, or that waited long enough, is used. */
   async #pass() {
-    const now = this.#now()
-    if (now >= this.#renewAt || now - this.#bornAt >= MAX_AGE_MS) await this.#renew()
-    if (this.#current.kid === this.#inUse) return
-    if (this.#useBy === Infinity || (this.#waiting.size && this.#now() < this.#useBy)) return
-    this.#inUse = this.#current.kid
-    this.#useBy = Infinity
-    this.#waiting.clear()
-    this.#o.frames.use(this.#current.kid, this.#current.baseKey)
+    if (this.#own.wantsRenewal(this.#now())) await this.#renew()
+    const key = this.#own.takeForUse(this.#now())
+    if (key) this.#o.frames.use(key.kid, key.baseKey)
   }
 
   async #renew() {
-    this.#renewAt = Infinity
-    this.#bornAt = this.#now()
-    this.#current = SenderKey.fresh(this.#o.memory.generations)
-    this.#useBy = this.#now() + USE_AFTER_MS
-    this.#waiting.clear()
+    this.#own.renew(this.#now())
     await this.#give([...this.#peers.keys()])
   }
 
   /**
-   * Seals the current key to members and waits for them before it is used.
+   * Seals the newest key to members and waits for them before it is used.
    *
    * @param {string[]} recipients
    */
   async #give(recipients) {
-    for (const sid of recipients) this.#waiting.add(sid)
+    this.#own.share(recipients, this.#now())
     await this.#seal(recipients)
     await this.#pass()
   }
@@ -340,7 +305,7 @@ export class KeyExchange {
   /** @param {string[]} recipients */
   async #seal(recipients) {
     const { room, sid: from, identity, roomSecret } = this.#o
-    const { kid, baseKey } = this.#current
+    const { kid, baseKey } = this.#own.newest
     const sealed = await Promise.all(
       recipients.map(async (to) => {
         const { keys: recipient } = /** @type {Peer} */ (this.#peers.get(to))
@@ -349,7 +314,7 @@ export class KeyExchange {
         try {
           return [{ to, body: await sealEnvelope(relation, content, { identity, recipient }) }]
         } catch {
-          this.#waiting.delete(to) // its public key is of small order: nothing can be sealed to it
+          this.#own.skip(to) // its public key is of small order: nothing can be sealed to it
           return []
         }
       }),

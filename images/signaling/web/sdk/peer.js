@@ -37,8 +37,6 @@ export class Peer {
   #o
   #pc
   #polite
-  #makingOffer = false
-  #ignoresOffer = false
   #closed = false
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #lanes = new Map()
@@ -84,7 +82,7 @@ export class Peer {
    * @param {MediaStreamTrack | null} track
    */
   async setTrack(source, track) {
-    await this.#lanes.get(source)?.sender.replaceTrack(track)
+    if (!this.#closed) await this.#lanes.get(source)?.sender.replaceTrack(track)
   }
 
   /**
@@ -92,11 +90,12 @@ export class Peer {
    *
    * @param {RTCIceServer[]} servers
    */
-  async setIceServers(servers) {
-    if (this.#closed) return
-    this.#pc.setConfiguration(this.#configuration(servers))
-    const { route } = await this.stats()
-    if (route === 'relay') this.restartIce()
+  setIceServers(servers) {
+    this.#do(async () => {
+      this.#pc.setConfiguration(this.#configuration(servers))
+      const { route } = await this.stats()
+      if (route === 'relay') this.restartIce()
+    })
   }
 
   /** Looks for a working path anew; media goes on over the old one as long as that works. */
@@ -173,21 +172,15 @@ export class Peer {
 
   async #offer() {
     if (this.#pc.signalingState !== 'stable' || !this.#lanes.size) return
-    this.#makingOffer = true
-    try {
-      await this.#pc.setLocalDescription()
-    } finally {
-      this.#makingOffer = false
-    }
+    await this.#pc.setLocalDescription()
     this.#sendDescription()
   }
 
   /** @param {{type: 'offer' | 'answer', sdp: string}} description */
   async #describe(description) {
     const pc = this.#pc
-    const collision = description.type === 'offer' && (this.#makingOffer || pc.signalingState !== 'stable')
-    this.#ignoresOffer = collision && !this.#polite
-    if (this.#ignoresOffer || (description.type === 'answer' && pc.signalingState !== 'have-local-offer')) return
+    const awaited = description.type === 'offer' ? this.#polite || pc.signalingState === 'stable' : pc.signalingState === 'have-local-offer'
+    if (!awaited) return
     await pc.setRemoteDescription(description)
     if (description.type === 'offer') {
       await this.#takeLanes()

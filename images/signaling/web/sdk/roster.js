@@ -13,26 +13,17 @@ export class Roster {
   /** @type {Map<string, {name: string, state: MediaState, reconnecting: boolean}>} without this member */
   #others = new Map()
 
-  /** @param {string} sid */
-  has(sid) {
-    return this.#others.has(sid)
-  }
-
   /** @param {WireMember} member */
   add({ sid, state, reconnecting = false }) {
     this.#others.set(sid, { name: '', state: { ...SILENT, ...state }, reconnecting })
   }
 
-  /** @param {string} sid */
+  /**
+   * @param {string} sid
+   * @returns {boolean} Whether it was there.
+   */
   remove(sid) {
     return this.#others.delete(sid)
-  }
-
-  /** @returns {string[]} The session ids that were in it. */
-  clear() {
-    const sids = [...this.#others.keys()]
-    this.#others.clear()
-    return sids
   }
 
   /**

@@ -229,16 +229,14 @@ export class Signal {
     this.#epoch = ''
     this.#off = 0
     this.#rejectPending('session_lost', 'The server lost this session.')
-    const first = this.#first
-    this.#first = null
     try {
       await this.#handlers.onSession(session)
-      first?.resolve()
+      this.#first?.resolve()
+      this.#first = null
     } catch (error) {
-      if (first) first.reject(/** @type {Error} */ (error))
-      // A session that was lost meanwhile has its own successor by now.
-      else if (!(error instanceof SignalError)) throw error
-      else if (error.code !== 'session_lost') this.#finish(error.code, undefined, error.message)
+      const known = error instanceof SignalError
+      if (known && error.code === 'session_lost') return // its successor is on its way
+      this.#finish(known ? error.code : 'failed', undefined, String(/** @type {Error} */ (error).message))
     }
   }
 

@@ -1,0 +1,96 @@
+import { Peer } from './peer.js'
+
+/**
+ * @typedef {import('./types.js').MemberStats} MemberStats
+ * @typedef {import('./types.js').Source} Source
+ *
+ * @typedef {object} MeshOptions
+ * @property {import('./frame_crypto.js').FrameCrypto} frames
+ * @property {'all' | 'relay'} iceTransportPolicy
+ * @property {(sid: string, type: 'offer' | 'answer' | 'ice' | 'restart', d: object) => Promise<unknown>} send
+ * @property {(sid: string, source: Source, track: MediaStreamTrack | null) => void} onTrack
+ * @property {(code: string, message: string) => void} onWarning
+ */
+
+/** The media connections of a call: one to each other member, all with the same tracks. */
+export class Mesh {
+  #o
+  /** @type {Map<string, Peer>} */
+  #peers = new Map()
+  /** @type {RTCIceServer[]} */
+  #iceServers = []
+  #tracks
+
+  /**
+   * @param {MeshOptions} options
+   * @param {Readonly<Record<Source, MediaStreamTrack | null>>} tracks  What to send; read when a connection starts.
+   */
+  constructor(options, tracks) {
+    this.#o = options
+    this.#tracks = tracks
+  }
+
+  /**
+   * @param {string} sid
+   * @param {{selfSid: string, offers: boolean}} place  Whether this member joined later, and so makes the offer.
+   */
+  open(sid, { selfSid, offers }) {
+    const { send, onTrack, ...shared } = this.#o
+    const peer = new Peer({
+      ...shared,
+      selfSid,
+      sid,
+      offers,
+      tracks: this.#tracks,
+      iceServers: this.#iceServers,
+      send: (type, d) => send(sid, type, d),
+      onTrack: (source, track) => onTrack(sid, source, track),
+    })
+    this.#peers.set(sid, peer)
+    peer.start()
+  }
+
+  /** @param {string} sid */
+  close(sid) {
+    this.#peers.get(sid)?.close()
+    this.#peers.delete(sid)
+  }
+
+  closeAll() {
+    for (const sid of [...this.#peers.keys()]) this.close(sid)
+  }
+
+  /**
+   * @param {string} sid
+   * @param {'offer' | 'answer' | 'ice' | 'restart'} type
+   * @param {object} d
+   */
+  receive(sid, type, d) {
+    this.#peers.get(sid)?.receive(type, d)
+  }
+
+  /**
+   * @param {Source} source
+   * @param {MediaStreamTrack | null} track
+   */
+  async setTrack(source, track) {
+    await Promise.all([...this.#peers.values()].map((peer) => peer.setTrack(source, track)))
+  }
+
+  /** @param {RTCIceServer[]} servers */
+  setIceServers(servers) {
+    this.#iceServers = servers
+    for (const peer of this.#peers.values()) peer.setIceServers(servers)
+  }
+
+  restartIce() {
+    for (const peer of this.#peers.values()) peer.restartIce()
+  }
+
+  /** @returns {Promise<Record<string, MemberStats>>} */
+  async stats() {
+    return Object.fromEntries(
+      await Promise.all([...this.#peers].map(async ([sid, peer]) => [sid, await peer.stats()])),
+    )
+  }
+}

@@ -1,0 +1,268 @@
+import { KeyExchange } from './keys.js'
+import { Mesh } from './mesh.js'
+import { Roster } from './roster.js'
+
+/**
+ * @typedef {import('./mesh.js').MeshOptions} MeshOptions
+ * @typedef {import('./room_secret.js').RoomSecret} RoomSecret
+ * @typedef {import('./signal.js').Signal} Signal
+ * @typedef {import('./types.js').MediaState} MediaState
+ * @typedef {import('./types.js').MemberView} MemberView
+ * @typedef {import('./types.js').ServerFrame} ServerFrame
+ * @typedef {import('./types.js').Source} Source
+ * @typedef {import('./types.js').WireMember} WireMember
+ *
+ * @typedef {object} RoomOptions
+ * @property {string} room
+ * @property {string} sid  This member's.
+ * @property {RoomSecret | null} roomSecret
+ * @property {import('./identity.js').Identity} identity
+ * @property {import('./keys.js').CallMemory} memory
+ * @property {import('./frame_crypto.js').FrameCrypto} frames
+ * @property {Signal} signal
+ * @property {Readonly<Record<Source, MediaStreamTrack | null>>} tracks
+ * @property {'all' | 'relay'} iceTransportPolicy
+ * @property {RoomHandlers} on
+ *
+ * @typedef {object} RoomHandlers
+ * @property {() => void} members  The roster, a name or trust changed.
+ * @property {(code: string | null) => void} code
+ * @property {MeshOptions['onTrack']} track
+ * @property {(sid: string, data: unknown) => void} message
+ * @property {(kind: string) => void} muteRequest
+ * @property {MeshOptions['onWarning']} warning
+ * @property {(reason: string) => void} ended
+ */
+
+/** A room as one session of this member sees it: who is in it, their keys, the connections to them. */
+export class Room {
+  #o
+  #keys
+  #mesh
+  #roster = new Roster()
+
+  /**
+   * @param {RoomOptions} options
+   * @param {KeyExchange} keys
+   */
+  constructor(options, keys) {
+    const { signal, on, frames, iceTransportPolicy, tracks } = options
+    this.#o = options
+    this.#keys = keys
+    /** @type {MeshOptions['send']} */
+    const send = (sid, type, d) => signal.request(type, { to: { sid }, d })
+    this.#mesh = new Mesh({ frames, iceTransportPolicy, send, onTrack: on.track, onWarning: on.warning }, tracks)
+  }
+
+  /**
+   * Makes the keys of a session; `bundle` is then what to join with.
+   *
+   * @param {RoomOptions} options
+   */
+  static async prepare(options) {
+    const { room, sid, roomSecret, identity, memory, frames, signal, on } = options
+    const keys = await KeyExchange.begin({
+      room,
+      sid,
+      roomSecret,
+      identity,
+      frames,
+      memory,
+      send: (type, content) => {
+        if (type !== 'key.send') signal.mention(type, content)
+        else signal.request(type, content).catch(() => undefined) // who lacks a key asks for it
+      },
+      onChange: (code) => {
+        on.members()
+        on.code(code)
+      },
+      onBroken: () => on.ended('encryption_failed'),
+    })
+    return new Room(options, keys)
+  }
+
+  get bundle() {
+    return this.#keys.bundle
+  }
+
+  get sid() {
+    return this.#o.sid
+  }
+
+  /** Whether any other member says that it sends. */
+  get anyoneSends() {
+    return this.#roster.anyoneSends
+  }
+
+  /** @returns {MemberView[]} The others. */
+  get others() {
+    return this.#roster.view((sid) => ({ trusted: this.#keys.trusts(sid), verified: this.#keys.verified(sid) }))
+  }
+
+  /**
+   * This member joined, as the last one in `members`' order of arrival: it makes the offers.
+   *
+   * @param {WireMember[]} members
+   * @param {RTCIceServer[]} iceServers
+   */
+  enter(members, iceServers) {
+    this.#mesh.setIceServers(iceServers)
+    this.#reconcile(members, true)
+  }
+
+  /** @param {{snapshot?: {members: WireMember[]}, ice_servers?: RTCIceServer[]}} resumed */
+  resume({ snapshot, ice_servers: iceServers }) {
+    if (iceServers?.length) this.#mesh.setIceServers(iceServers)
+    if (snapshot) this.#reconcile(snapshot.members, false)
+  }
+
+  /** @param {ServerFrame} frame */
+  receive({ t: type, from = '', d }) {
+    switch (type) {
+      case 'ev':
+        return this.#event(d)
+      case 'snapshot':
+        return this.#reconcile(d.members, false)
+      case 'offer':
+      case 'answer':
+      case 'ice':
+      case 'restart':
+        return this.#mesh.receive(from, type, d)
+      case 'key.deliver':
+        return void this.#keys.envelope(from, d.body)
+      case 'key.ack':
+        return void this.#keys.acknowledged(from, d.kid)
+      case 'key.request':
+        return void this.#keys.requested(from)
+      case 'msg':
+        return void this.#message(from, d.body)
+      case 'mute.request':
+        return this.#o.on.muteRequest(d.kind)
+      case 'turn':
+        return this.#mesh.setIceServers(d.ice_servers)
+      default: // a newer server may say more than this client knows
+    }
+  }
+
+  /**
+   * @param {Source} source
+   * @param {MediaStreamTrack | null} track
+   */
+  setTrack(source, track) {
+    return this.#mesh.setTrack(source, track)
+  }
+
+  stats() {
+    return this.#mesh.stats()
+  }
+
+  restartIce() {
+    this.#mesh.restartIce()
+  }
+
+  tick() {
+    void this.#keys.tick()
+  }
+
+  /**
+   * @param {string} sid
+   * @param {number} kid
+   */
+  missing(sid, kid) {
+    this.#keys.missing(sid, kid)
+  }
+
+  /** @param {import('./frame_crypto.js').Report} report */
+  framesSealed({ kid, framesOfGeneration }) {
+    this.#keys.framesSealed(kid, framesOfGeneration)
+  }
+
+  confirmIdentities() {
+    this.#keys.confirmIdentities()
+  }
+
+  /** Takes everything down; nothing of this session is used any more. */
+  close() {
+    this.#mesh.closeAll()
+    this.#keys.drop()
+  }
+
+  /** @param {any} event */
+  #event(event) {
+    switch (event.kind) {
+      case 'joined':
+        this.#remove(event.member.sid, 'left')
+        this.#add([event.member], false)
+        break
+      case 'left':
+        this.#remove(event.sid, event.reason)
+        break
+      case 'updated':
+        this.#roster.update(event.sid, { state: event.state })
+        break
+      case 'reconnecting':
+      case 'resumed':
+        this.#roster.update(event.sid, { reconnecting: event.kind === 'reconnecting' })
+        break
+      case 'ended':
+        return this.#o.on.ended('ended')
+      default:
+        return
+    }
+    this.#o.on.members()
+  }
+
+  /**
+   * Makes the roster equal to a snapshot.
+   *
+   * @param {WireMember[]} members
+   * @param {boolean} justJoined
+   */
+  #reconcile(members, justJoined) {
+    const { joined, left } = this.#roster.compare(members.filter(({ sid }) => sid !== this.sid))
+    for (const sid of left) this.#remove(sid, 'timeout')
+    this.#add(joined, justJoined)
+    this.#o.on.members()
+  }
+
+  /**
+   * @param {WireMember[]} members
+   * @param {boolean} justJoined
+   */
+  #add(members, justJoined) {
+    if (justJoined) void this.#keys.found(members)
+    else if (members.length) void this.#keys.joined(members)
+    for (const member of members) {
+      this.#roster.add(member)
+      void this.#openName(member)
+      this.#mesh.open(member.sid, { selfSid: this.sid, offers: justJoined })
+    }
+  }
+
+  /**
+   * @param {string} sid
+   * @param {string} reason
+   */
+  #remove(sid, reason) {
+    if (!this.#roster.remove(sid)) return
+    void this.#keys.left(sid, reason)
+    this.#mesh.close(sid)
+  }
+
+  /** @param {WireMember} member */
+  async #openName({ sid, meta }) {
+    const name = meta && (await this.#o.roomSecret?.openName(sid, meta))
+    if (!name) return
+    this.#roster.update(sid, { name })
+    this.#o.on.members()
+  }
+
+  /**
+   * @param {string} from
+   * @param {string} body
+   */
+  async #message(from, body) {
+    const opened = await this.#o.roomSecret?.openMessage(from, body)
+    if (opened) this.#o.on.message(from, opened.data)
+  }
+}
