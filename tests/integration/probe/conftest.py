@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,8 @@ TurnFiles = Callable[[tuple[str, ...], KeySet], dict[str, str]]
 
 
 @pytest.fixture
-async def signaling() -> AsyncIterator[SignalingProcess]:
-    async with start_signaling(GUEST_ACCESS="true") as process:
+def signaling() -> Iterator[SignalingProcess]:
+    with start_signaling(GUEST_ACCESS="true") as process:
         yield process
 
 

@@ -21,13 +21,13 @@ def redis():
 
 
 def guests_welcome(redis_url):
-    return start_signaling(redis_url, GUEST_ACCESS="true")
+    return start_signaling(redis_url, GUEST_ACCESS="true", DRAIN_SPREAD_SECONDS="2")
 
 
 @pytest.mark.redis
 @pytest.mark.timeout(120)
 async def test_calls_outlive_a_signaling_server_that_is_killed(redis):
-    async with guests_welcome(redis.url) as dying, guests_welcome(redis.url) as staying:
+    with guests_welcome(redis.url) as dying, guests_welcome(redis.url) as staying:
         calls = [LightCall(dying.url, staying.url, f"room-{n}", os.urandom(32)) for n in range(CALLS)]
         try:
             await asyncio.gather(*(call.__aenter__() for call in calls))
@@ -66,3 +66,20 @@ async def test_a_call_reports_what_it_missed(signaling):
             assert member.messages_lost == ()
             assert member.resumes == ()
             assert member.longest_gap > 0
+
+
+@pytest.mark.redis
+@pytest.mark.timeout(120)
+async def test_a_drain_moves_calls_without_a_gap(redis):
+    with guests_welcome(redis.url) as leaving, guests_welcome(redis.url) as staying:
+        async with LightCall(leaving.url, staying.url, "room", os.urandom(32)) as call:
+            await call.talking()
+            leaving.terminate()
+            await eventually(lambda: call.stats()[0].resumes, within=30)
+            await call.settle()
+            first, second = call.stats()
+            assert [resume.seconds for resume in first.resumes] == [0]
+            for member in (first, second):
+                assert member.messages_lost == ()
+                assert member.messages_repeated == 0
+                assert member.rejoins == 0

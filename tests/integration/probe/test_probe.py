@@ -47,7 +47,7 @@ async def test_a_call_works_and_says_so_in_words(signaling):
 
 async def test_tokens_are_made_with_the_servers_secret(tmp_path):
     (tmp_path / "secret").write_text(f"{SECRET}\n")
-    async with start_signaling() as server:
+    with start_signaling() as server:
         common = ("--url", server.url, "--duration", "0.5")
         code, _, err = await run_probe(*common, "--jwt-secret-file", str(tmp_path / "secret"))
         assert (code, err) == (0, "")

@@ -27,7 +27,7 @@ def uris(agent, *transports):
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_a_call_goes_through_the_relay_alone(turn_files, turn, transport):
     addresses = uris(turn, "udp", "tcp")
-    async with signaling(**turn_files(addresses, turn.keyset)) as server:
+    with signaling(**turn_files(addresses, turn.keyset)) as server:
         report = await probe(ProbeSettings(server.url, relay=True, turn_transport=transport, duration=1))
     assert report.error is None
     assert report.route == "relay"
@@ -42,14 +42,14 @@ async def test_a_call_goes_through_the_relay_alone(turn_files, turn, transport):
 async def test_with_turn_stopped_the_probe_says_which_server_did_not_answer(turn_files, turn):
     turn.terminate()
     await turn.ended()
-    async with signaling(**turn_files(uris(turn, "udp"), turn.keyset)) as server:
+    with signaling(**turn_files(uris(turn, "udp"), turn.keyset)) as server:
         report = await probe(ProbeSettings(server.url, relay=True, duration=1))
     assert not report.ok
     assert report.error == f"no relay candidate: TURN at {uris(turn, 'udp')[0]} did not answer"
 
 
 async def test_with_another_secret_the_probe_says_that_turn_refused(turn_files, turn):
-    async with signaling(**turn_files(uris(turn, "udp"), key_set(new_key("k2")))) as server:
+    with signaling(**turn_files(uris(turn, "udp"), key_set(new_key("k2")))) as server:
         report = await probe(ProbeSettings(server.url, relay=True, duration=1))
     assert not report.ok
     assert f"TURN at {uris(turn, 'udp')[0]} refused: 401" in report.error
@@ -57,7 +57,7 @@ async def test_with_another_secret_the_probe_says_that_turn_refused(turn_files, 
 
 async def test_with_turn_down_a_direct_call_still_works(turn_files):
     address = ("turn:127.0.0.1:1?transport=udp",)
-    async with signaling(**turn_files(address, key_set(new_key("k1")))) as server:
+    with signaling(**turn_files(address, key_set(new_key("k1")))) as server:
         async with asyncio.timeout(30):
             report = await probe(ProbeSettings(server.url, duration=1))
     assert report.ok
