@@ -97,6 +97,7 @@ class Member:
         self._loop = asyncio.get_running_loop()
         self._epoch = time.time() - self._loop.time()
         self._client = SignalingClient(Session(list(settings.urls), settings.token), self._on_event)
+        self._join_data = JoinData(settings.room)
         self._in_room: asyncio.Future[None] = self._loop.create_future()
         self._key_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -189,13 +190,18 @@ class Member:
 
     def _opened(self, sid: str, now: float) -> None:
         """A fresh session: what belonged to an earlier one is worth nothing."""
-        for gone in list(self.links):
-            self._unlink(gone)
         self.keys = CallKeys(Identity(), self.settings.room, sid, self._secret, self._epoch)
         meta = self._secret.seal_name(sid, self.settings.name) if self._secret else ""
+        self._join_data = JoinData(self.settings.room, self.keys.bundle(now), meta)
         if self.joined_at is None:
             self.joined_at = now
-        self._spawn(self._join(Join(d=JoinData(self.settings.room, self.keys.bundle(now), meta))))
+        self._enter()
+
+    def _enter(self) -> None:
+        """Join with nothing left of an earlier stay, but with the session's one bundle."""
+        for gone in list(self.links):
+            self._unlink(gone)
+        self._spawn(self._join(Join(d=self._join_data)))
 
     async def _join(self, frame: Join) -> None:
         try:
@@ -225,7 +231,10 @@ class Member:
     def _resumed(self, data: ResumeOkData, now: float) -> None:
         if data.ice_servers:
             self._turn(data.ice_servers)
-        if data.snapshot is not None:
+        if data.room is None and self.keys is not None:
+            self.keys.resync([], now)
+            self._enter()  # the session still stands, its place in the room was given up
+        elif data.snapshot is not None:
             self._resync(data.snapshot.members, now)
 
     def _resync(self, members: list[RosterMember], now: float) -> None:

@@ -1,0 +1,96 @@
+"""Members through a real signaling server: who comes, goes, comes back, and is not believed."""
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+
+import pytest
+from callcluster_probe.light import LightMember
+from callcluster_probe.member import MemberSettings
+from callcluster_probe.signaling.client import SignalingError
+from kit.eventually import eventually
+from kit.signaling_server import signaling as start_signaling
+
+
+@asynccontextmanager
+async def members(*settings):
+    made = [LightMember(each) for each in settings]
+    try:
+        for member in made:
+            await member.start()
+        yield made
+    finally:
+        await asyncio.gather(*(member.close() for member in made))
+
+
+def settings(server, secret=b"s" * 32, room="room"):
+    return MemberSettings((server.url,), room, secret, sends=("mic",))
+
+
+async def hear_one_another(*made):
+    """From now on, each decrypts frames of every other one."""
+
+    def counts():
+        return {
+            (a.member.sid, sid): remote.counts["mic"].opened
+            for a in made
+            for sid, remote in a.member.keys.remotes.items()
+        }
+
+    before = counts()
+    wanted = len(made) * (len(made) - 1)
+
+    def grown():
+        now = counts()
+        return sum(now.get(pair, 0) > before.get(pair, 0) for pair in now) == wanted
+
+    await eventually(grown, within=20)
+
+
+async def test_three_members_hear_one_another_and_see_the_same_code(signaling):
+    async with members(*[settings(signaling)] * 3) as made:
+        await hear_one_another(*made)
+        assert len({each.member.keys.security_code() for each in made}) == 1
+
+
+async def test_without_a_room_secret_members_hear_one_another_too(signaling):
+    async with members(*[settings(signaling, None)] * 2) as made:
+        await hear_one_another(*made)
+
+
+async def test_who_leaves_is_forgotten_and_the_key_changes(signaling):
+    async with members(*[settings(signaling)] * 3) as made:
+        await hear_one_another(*made)
+        stays, also, leaves = made
+        generation = stays.member.keys.own.newest[0] >> 8
+        await leaves.close()
+        await eventually(lambda: set(stays.member.links) == {also.member.sid})
+        await eventually(lambda: stays.member.keys.own.newest[0] >> 8 != generation)
+        await hear_one_another(stays, also)
+
+
+async def test_a_session_that_the_server_forgot_is_replaced_by_a_new_one(unused_port):
+    port = {"PORT": str(unused_port), "GUEST_ACCESS": "true"}
+    with start_signaling(**port) as server:
+        one, other = LightMember(settings(server)), LightMember(settings(server))
+        await one.start()
+        await other.start()
+        await hear_one_another(one, other)
+        before = {one.member.sid, other.member.sid}
+    try:
+        with start_signaling(**port):  # another process on the same port, which knows nobody
+            await eventually(lambda: one.rejoins == other.rejoins == 1, within=30)
+            assert not before & {one.member.sid, other.member.sid}
+            await hear_one_another(one, other)
+    finally:
+        await asyncio.gather(one.close(), other.close())
+
+
+async def test_a_refusal_carries_the_servers_words(signaling):
+    async with members(settings(signaling, room="a" * 10)):
+        late = LightMember(MemberSettings((signaling.url,), "no such room!", os.urandom(32)))
+        try:
+            with pytest.raises(SignalingError, match="room"):
+                await late.start()
+        finally:
+            await late.close()
