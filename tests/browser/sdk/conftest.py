@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 import pytest_asyncio
@@ -15,9 +15,9 @@ from playwright.async_api import BrowserContext
 Opener = Callable[..., Awaitable[Tab]]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server() -> AsyncIterator[SignalingProcess]:
-    async with signaling(GUEST_ACCESS="true") as process:
+@pytest.fixture(scope="module")
+def server() -> Iterator[SignalingProcess]:
+    with signaling(GUEST_ACCESS="true") as process:
         yield process
 
 

@@ -58,12 +58,13 @@ class Tab:
         """The first look for which ``condition`` holds."""
         last: Look = {}
 
-        async def check() -> Look | None:
+        async def check() -> bool:
             last.update(await self.look())
-            return last if condition(last) else None
+            return bool(condition(last))
 
         try:
-            return await eventually(check, within=within, every=0.2)
+            await eventually(check, within=within, every=0.2)
+            return last
         except AssertionError:
             raise AssertionError(f"never so within {within} s; last look: {last}") from None
 

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 from browser.sdk.conftest import Opener
+from browser.sdk.tabs import Look
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 
-def others(look: dict) -> list[dict]:
+def others(look: Look) -> list[Look]:
     return [member for member in look["members"]["members"] if not member["isSelf"]]
 
 

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio
 
 
 def state(look: Look) -> str:
-    return look["states"][-1]["state"]
+    return str(look["states"][-1]["state"])
 
 
 def peer_names(look: Look) -> list[str]:
@@ -67,21 +67,19 @@ async def test_who_left_meanwhile_is_gone_after_a_resume(
 
 
 async def test_a_call_comes_back_after_a_server_that_forgot_everything(open_tab: Opener, room: str) -> None:
-    async with Wire(0) as wire, signaling(GUEST_ACCESS="true") as first:
-        wire.target = first.port
-        ada = await (await open_tab(wire.port)).join(room, name="Ada")
-        bob = await (await open_tab(wire.port)).join(room, name="Bob")
-        await ada.flows()
-        first.kill()
+    async with Wire(0) as wire:
+        with signaling(GUEST_ACCESS="true") as first:
+            wire.target = first.port
+            ada = await (await open_tab(wire.port)).join(room, name="Ada")
+            bob = await (await open_tab(wire.port)).join(room, name="Bob")
+            await ada.flows()
         for tab in (ada, bob):
             await tab.until(lambda look: state(look) == "reconnecting")
         await ada.flows()
-        async with signaling(GUEST_ACCESS="true") as second:
+        with signaling(GUEST_ACCESS="true") as second:
             wire.target = second.port
             for tab, name in ((ada, "Bob"), (bob, "Ada")):
-                await tab.until(
-                    lambda look, name=name: state(look) == "joined" and peer_names(look) == [name],
-                    within=40,
-                )
+                await tab.until(lambda look: state(look) == "joined", within=40)
+                assert peer_names(await tab.until(peer_names)) == [name]
                 await tab.flows()
             assert len({(await tab.look())["code"]["code"] for tab in (ada, bob)}) == 1

@@ -40,14 +40,14 @@ async def test_a_network_change_restarts_ice_and_media_goes_on(open_tab: Opener,
     await bob.page.evaluate("dispatchEvent(new Event('online'))")
     for tab in (ada, bob):
         await tab.page.wait_for_function(
-            "seen.ufrags.size > 1 && seen.connections[0].signalingState === 'stable'"
+            "() => seen.ufrags.size > 1 && seen.connections[0].signalingState === 'stable'"
         )
         await tab.flows()
         assert await tab.page.evaluate("seen.connections[0].connectionState") == "connected"
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def relayed(tmp_path: Path) -> AsyncIterator[tuple[SignalingProcess, AgentProcess, Path]]:
+async def relayed(tmp_path: Path) -> AsyncIterator[SignalingProcess]:
     """A server whose clients get credentials for a real coturn, fresh ones every five seconds."""
     with claimed_ports() as ports:
         keys = key_set(new_key("k1"))
@@ -56,21 +56,18 @@ async def relayed(tmp_path: Path) -> AsyncIterator[tuple[SignalingProcess, Agent
         uris = (f"turn:127.0.0.1:{ports.start}?transport=udp",)
         directive_file.write_bytes(directive.encode(Directive(turn_uris=uris, turn_ttl_seconds=10)))
         files = {"TURN_KEYS_FILE": str(keys_file), "DIRECTIVE_FILE": str(directive_file)}
-        async with (
-            AgentProcess(tmp_path, ports, keys) as agent,
-            signaling(GUEST_ACCESS="true", **files) as server,
-        ):
+        async with AgentProcess(tmp_path, ports, keys) as agent:
             await agent.ready()
-            yield server, agent, keys_file
+            with signaling(GUEST_ACCESS="true", **files) as server:
+                yield server
 
 
 @pytest.mark.coturn
 @pytest.mark.skipif(turn_agent.unavailable() is not None, reason=str(turn_agent.unavailable()))
 async def test_a_relayed_call_outlives_its_first_credentials(
-    open_tab: Opener, room: str, relayed: tuple[SignalingProcess, AgentProcess, Path]
+    open_tab: Opener, room: str, relayed: SignalingProcess
 ) -> None:
-    server, _agent, _keys = relayed
-    tabs = [await (await open_tab(server.port)).join(room, iceTransportPolicy="relay") for _ in range(2)]
+    tabs = [await (await open_tab(relayed.port)).join(room, iceTransportPolicy="relay") for _ in range(2)]
     for tab in tabs:
         await tab.flows()
         assert await routes(tab) == {"relay"}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 import pytest
-import pytest_asyncio
 from browser.sdk.conftest import Opener
 from browser.sdk.wire import Wire
 from kit.redis_server import RedisServer
@@ -23,12 +23,12 @@ pytestmark = [
 Pods = tuple[SignalingProcess, SignalingProcess]
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def pods() -> AsyncIterator[Pods]:
+@pytest.fixture
+def pods() -> Iterator[Pods]:
     redis = RedisServer()
     redis.start()
     try:
-        async with (
+        with (
             signaling(redis.url, GUEST_ACCESS="true", DRAIN_SPREAD_SECONDS="1") as first,
             signaling(redis.url, GUEST_ACCESS="true") as second,
         ):
@@ -46,7 +46,7 @@ async def test_a_draining_pod_hands_its_members_over_before_it_lets_go(
         await ada.flows()
         wire.target = pods[1].port
         pods[0].terminate()
-        await pods[0].ended()
+        await asyncio.to_thread(pods[0].ended)
         await ada.page.evaluate("call.send('after')")
         look = await bob.until(lambda look: look["messages"])
         for tab in (ada, bob):

@@ -16,6 +16,7 @@ import pytest
 from callcluster_common.messages.client import KeyAck, KeySend
 from callcluster_common.messages.types import Member
 from callcluster_probe.e2ee.bundle import Identity
+from callcluster_probe.e2ee.frames import Source
 from callcluster_probe.e2ee.keys import CallKeys
 from callcluster_probe.e2ee.room_secret import RoomSecret
 
@@ -91,7 +92,8 @@ def test_they_trust_key_and_hear_each_other(browser: Browser, mode: str) -> None
     probe.acked(JS, answer["sent"][0]["d"]["kid"])
     probe.tick(0.2)
 
-    for source, clear in (("mic", 0), ("cam", 10), ("screen", 10)):
+    sources: list[tuple[Source, int]] = [("mic", 0), ("cam", 10), ("screen", 10)]
+    for source, clear in sources:
         sealed = probe.seal(source, VP8_KEY)
         assert sealed
         opened = browser.ask("open", **{"from": PY}, data=b64(sealed), source=source, clear=clear)
