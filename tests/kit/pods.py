@@ -13,8 +13,9 @@ import hashlib
 import itertools
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.error import HTTPError
 
 from callcluster_common import directive, keyset
 from callcluster_common.control import ControlServer
@@ -39,6 +40,8 @@ class Load:
     sessions: int = 0
     allocations: int = 0
     draining: bool = False
+    rooms: dict[str, int] = field(default_factory=dict)
+    """Participants by opaque room name."""
 
 
 class RunningPod:
@@ -71,7 +74,9 @@ class RunningPod:
         if self.component == names.TURN:
             return TURNReport("1", "4.6.1", self.load.draining, self.load.allocations, key_set)
         fingerprint = directive.fingerprint(self.directive) if self.directive else ""
-        return SignalingReport("1", self.load.draining, self.load.sessions, {}, key_set, fingerprint)
+        return SignalingReport(
+            "1", self.load.draining, self.load.sessions, self.load.rooms, key_set, fingerprint
+        )
 
     def _drain(self) -> None:
         self.load.draining = True
@@ -120,6 +125,9 @@ class Kubelet:
                 await self._sync()
             except ClusterError:
                 pass  # something changed under us; the next look sees it
+            except HTTPError as error:
+                if error.code not in (404, 409):
+                    raise
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def _sync(self) -> None:

@@ -33,7 +33,7 @@ class Proxy:
         self._config: dict[str, Any] = json.loads(kubeconfig.read_text())
         self._on_write = on_write
         self._server = web.Server(self._forward)
-        self._runner = web.ServerRunner(self._server)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=0.1)
         self._session: aiohttp.ClientSession | None = None
         self.kubeconfig = directory / "proxy.kubeconfig"
 
@@ -48,7 +48,7 @@ class Proxy:
             auto_decompress=False,
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         port = self._runner.addresses[0][1]
         self._config["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{port}"}

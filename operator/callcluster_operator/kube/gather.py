@@ -77,9 +77,11 @@ async def rooms_of(cluster: Cluster, ref: Ref) -> tuple[Object, ...]:
 
 
 def owner_of(room: Object) -> Ref:
-    """The CallCluster that a room names, whether it exists or not; one without a name names none."""
-    owner = (room.get("spec") or {}).get("clusterRef") or {}
-    return Ref(CALL_CLUSTER, room["metadata"]["namespace"], str(owner.get("name", "")))
+    """The CallCluster that a room names, whether it exists or not; an unreadable room names none."""
+    spec = room.get("spec")
+    reference = spec.get("clusterRef") if isinstance(spec, dict) else None
+    name = reference.get("name") if isinstance(reference, dict) else None
+    return Ref(CALL_CLUSTER, room["metadata"]["namespace"], name if isinstance(name, str) else "")
 
 
 async def neighbours_of(cluster: Cluster, ref: Ref) -> tuple[PortClaim, ...]:

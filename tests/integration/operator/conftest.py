@@ -10,6 +10,11 @@ import pytest
 from callcluster_operator.kube.access import open_access
 from callcluster_operator.kube.client import KubeCluster
 from kit.apiserver import ROOT, ApiServer, AssetsMissingError, find_assets
+from kit.callclusters import Eyes
+from kit.eventually import eventually
+from kit.operator_process import OperatorProcess
+from kit.pods import Kubelet
+from kit.specs import callcluster
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +59,24 @@ async def cluster(apiserver: ApiServer) -> AsyncIterator[KubeCluster]:
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "operator.log"
+
+
+@pytest.fixture
+def operator(apiserver: ApiServer, log: Path, namespace: str) -> Iterator[OperatorProcess]:
+    with OperatorProcess(apiserver.kubeconfig, log, LEASE_NAME=namespace, LOG_LEVEL="debug") as process:
+        yield process
+
+
+@pytest.fixture
+async def kubelet(apiserver: ApiServer, cluster: KubeCluster, namespace: str) -> AsyncIterator[Kubelet]:
+    async with Kubelet(apiserver, cluster, namespace) as running:
+        yield running
+
+
+@pytest.fixture
+async def demo(operator: OperatorProcess, kubelet: Kubelet, cluster: KubeCluster, namespace: str) -> Eyes:
+    """A CallCluster that is ready."""
+    await cluster.create(callcluster("demo", namespace, {}))
+    eyes = Eyes(cluster, namespace)
+    await eventually(eyes.is_ready, within=20)
+    return eyes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -32,27 +31,6 @@ from kit.pods import Kubelet
 from kit.specs import callcluster
 
 pytestmark = pytest.mark.apiserver
-
-
-@pytest.fixture
-def operator(apiserver: ApiServer, log: Path, namespace: str) -> Iterator[OperatorProcess]:
-    with OperatorProcess(apiserver.kubeconfig, log, LEASE_NAME=namespace, LOG_LEVEL="debug") as process:
-        yield process
-
-
-@pytest.fixture
-async def kubelet(apiserver: ApiServer, cluster: KubeCluster, namespace: str) -> AsyncIterator[Kubelet]:
-    async with Kubelet(apiserver, cluster, namespace) as running:
-        yield running
-
-
-@pytest.fixture
-async def demo(operator: OperatorProcess, kubelet: Kubelet, cluster: KubeCluster, namespace: str) -> Eyes:
-    """A CallCluster that is ready."""
-    await cluster.create(callcluster("demo", namespace, {}))
-    eyes = Eyes(cluster, namespace)
-    await eventually(eyes.is_ready, within=20)
-    return eyes
 
 
 def data_of(secret: Object) -> dict[str, str]:
@@ -252,8 +230,12 @@ async def test_a_turn_server_with_a_call_is_not_killed_by_a_scale_in(
     server.load.allocations = 1
     await cluster.apply(callcluster("demo", namespace, {"turn": {"replicas": 0}}))
     await eventually(lambda: server.load.draining, within=20)
-    states = [each["state"] for each in (await demo.callcluster())["status"]["turn"]["servers"]]
-    assert states == ["Draining"]
+
+    async def shown() -> bool:
+        servers = (await demo.callcluster())["status"]["turn"]["servers"]
+        return [server["state"] for server in servers] == ["Draining"]
+
+    await eventually(shown)
     assert "deletionTimestamp" not in (await demo.object(Ref(POD, namespace, "demo-turn-0")))["metadata"]
     server.load.allocations = 0
     await eventually(lambda: not kubelet.of(names.TURN), within=20)
