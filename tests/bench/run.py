@@ -1,7 +1,8 @@
 """Runs the benchmarks, prints the figures, and writes docs/benchmarks.md with plots.
 
-Each benchmark is a script of its own that prints one JSON line a figure: bench, name, unit, median, values, and where there is a peer
-beside it, ratio, ratios and peer. A figure without its command and machine is worth nothing, so both stand in the document.
+Each benchmark is a script of its own that prints one JSON line a figure: bench, name, unit, median, values,
+and where there is a peer beside it, ratio, ratios and peer. A figure without its command and machine is worth
+nothing, so both stand in the document.
 """
 
 from __future__ import annotations
@@ -44,14 +45,15 @@ BENCHMARKS = (
     Benchmark(
         "signaling",
         "Signaling",
-        "CPU of the server process for each message that it delivers, and memory for each connection. The peer is a bare `websockets` "
-        "echo server without compression, run in turn with ours, under the same clients and the same 300 bytes: it parses no JSON, "
-        "knows no rooms and speaks to no Redis.",
+        "CPU of the server process for each message that it delivers, and memory for each connection. "
+        "The peer is a bare `websockets` echo server without compression, run in turn with ours, under the "
+        "same clients and the same 300 bytes: it parses no JSON, knows no rooms and speaks to no Redis.",
     ),
     Benchmark(
         "join",
         "Joining a call",
-        "Two members in headless Chromium on loopback, from the click on Join to the first decrypted video frame of the other.",
+        "Two members in headless Chromium on loopback, from `join()` to the first decrypted video frame of "
+        "the other, who is there already.",
     ),
     Benchmark(
         "turn_rotation",
@@ -61,7 +63,8 @@ BENCHMARKS = (
     Benchmark(
         "reconcile",
         "Reconciling",
-        "Calls to a real kube-apiserver and CPU of the operator when nothing changes, with and without 1,000 Rooms.",
+        "Calls to a real kube-apiserver and CPU of the operator when nothing changes, with and without "
+        "1,000 Rooms.",
     ),
 )
 
@@ -98,7 +101,8 @@ def row(figure: Figure) -> str:
         else ""
     )
     ratio = f"{figure['ratio']:.2f} x {figure['peer']}" if "ratio" in figure else ""
-    return f"| {figure['name']} | **{number(figure['median'])}** {figure['unit']} | {spread} | {ratio} | {figure.get('aim', '')} |"
+    median = f"**{number(figure['median'])}** {figure['unit']}"
+    return f"| {figure['name']} | {median} | {spread} | {ratio} | {figure.get('aim', '')} |"
 
 
 def plot(benchmark: Benchmark, figures: list[Figure]) -> Path:
@@ -142,15 +146,16 @@ def machine() -> str:
         platform.processor(),
     )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores ({model}), {memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+    cores = f"{os.cpu_count()} cores ({model})"
+    return f"{cores}, {memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
 
 
 def document(results: dict[str, list[Figure]]) -> str:
     """The text of docs/benchmarks.md."""
     parts = [
         "# Benchmarks\n",
-        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. Machine: {machine()}; virtual and shared, so trust CPU time and ratios more "
-        "than wall time. Bold is the median, then smallest and largest run.\n",
+        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. Machine: {machine()}; virtual and shared, "
+        "so trust CPU time and ratios more than wall time. Bold is the median, then smallest and largest run.\n",
     ]
     for benchmark in BENCHMARKS:
         figures = results.get(benchmark.script)

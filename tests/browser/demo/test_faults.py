@@ -1,0 +1,155 @@
+"""Fifty calls are up, one of them in Chromium, when something breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from browser.app.chromium import chromium
+from browser.demo.test_canaries import redis_url
+from browser.sdk.tabs import Tab
+from callcluster_probe.light import LightCall, LightStats
+from kit.demo import Demo, demo
+from kit.eventually import eventually
+from redis.asyncio import Redis
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+LIGHT_CALLS = 49
+RESUME_WITHIN_S = 10.0
+STARTS_AT_ONCE = 4
+
+
+@dataclass
+class Fifty:
+    """What is up."""
+
+    running: Demo
+    light: list[LightCall]
+    tabs: tuple[Tab, Tab]
+
+    def stats(self) -> list[LightStats]:
+        """Of all light members."""
+        return [each for call in self.light for each in call.stats()]
+
+
+@contextlib.asynccontextmanager
+async def fifty_calls(directory: Path) -> AsyncIterator[Fifty]:
+    async with demo(directory) as running, chromium() as browser, contextlib.AsyncExitStack() as stack:
+        gate = asyncio.Semaphore(STARTS_AT_ONCE)
+
+        async def start() -> LightCall:
+            async with gate:
+                room = f"room-{secrets.token_hex(6)}"
+                call = LightCall(running.url, running.url, room, secrets.token_bytes(32))
+                await stack.enter_async_context(call)
+                await call.talking()
+                return call
+
+        light = await asyncio.gather(*(start() for _ in range(LIGHT_CALLS)))
+        one = await (await Tab.open(browser, running.port)).join("fiftieth")
+        other = await (await Tab.open(browser, running.port)).join("fiftieth")
+        await one.flows()
+        await other.flows()
+        yield Fifty(running, list(light), (one, other))
+
+
+async def all_resume(up: Fifty, before: list[LightStats]) -> None:
+    """Every session is carried again, by a resume and not by a new session."""
+
+    def resumed() -> bool:
+        now = up.stats()
+        return all(
+            not new.down and len(new.resumes) > len(old.resumes)
+            for new, old in zip(now, before, strict=True)
+        )
+
+    try:
+        await eventually(resumed, within=RESUME_WITHIN_S)
+    except AssertionError:
+        missing = sum(
+            new.down or len(new.resumes) == len(old.resumes)
+            for new, old in zip(up.stats(), before, strict=True)
+        )
+        raise AssertionError(f"{missing} of {len(before)} sessions did not resume in time") from None
+
+
+async def nothing_was_lost(up: Fifty) -> None:
+    """No durable message is missing, repeated or out of order, and no light member missed its media."""
+    await asyncio.gather(*(call.settle() for call in up.light))
+    stats = up.stats()
+    assert sum(each.rejoins for each in stats) == 0
+    assert sum(len(each.messages_lost) for each in stats) == 0
+    assert sum(each.messages_repeated + each.messages_out_of_order for each in stats) == 0
+    assert min(each.messages_taken for each in stats) > 5
+    assert [each.ended for each in stats if each.ended] == []
+    gap = max(each.longest_gap for each in stats)
+    print(f"\nlongest gap of media in {len(stats)} light members: {gap:.2f} s")
+    assert gap < 2.0, "media does not pass signaling, so it must not stop with it"
+
+
+async def test_every_session_resumes_after_the_signaling_pod_is_killed(tmp_path: Path) -> None:
+    async with fifty_calls(tmp_path) as up:
+        one, other = up.tabs
+        sid = one.sid
+        for call in up.light:
+            call.forget_gaps()
+        before = up.stats()
+        up.running.kill("callcluster_signaling")
+        await one.flows(within=5)
+        await other.flows(within=5)
+        await all_resume(up, before)
+        await one.until(lambda look: look["states"][-1]["state"] == "joined", within=RESUME_WITHIN_S)
+        assert await one.page.evaluate("window.call.selfSid") == sid
+        await one.page.evaluate("window.call.send({ after: 'the kill' })")
+        await other.until(
+            lambda look: any(each["data"].get("after") == "the kill" for each in look["messages"]),
+            within=10,
+        )
+        await nothing_was_lost(up)
+
+
+async def test_every_session_stays_when_redis_loses_all_its_data(tmp_path: Path) -> None:
+    async with fifty_calls(tmp_path) as up:
+        one, other = up.tabs
+        for call in up.light:
+            call.forget_gaps()
+        redis = Redis.from_url(redis_url(up.running))
+        await redis.flushall()
+        await redis.aclose()
+        await one.flows(within=5)
+        await one.page.evaluate("window.call.send({ after: 'the wipe' })")
+        await other.until(
+            lambda look: any(each["data"].get("after") == "the wipe" for each in look["messages"]),
+            within=RESUME_WITHIN_S,
+        )
+        assert all(not each.down for each in up.stats())
+        await nothing_was_lost(up)
+
+
+async def test_every_session_stays_when_redis_is_killed_and_comes_back_empty(tmp_path: Path) -> None:
+    async with fifty_calls(tmp_path) as up:
+        one, other = up.tabs
+        for call in up.light:
+            call.forget_gaps()
+        up.running.kill("redis-server")
+        await one.flows(within=5)
+
+        async def redis_is_back() -> bool:
+            with contextlib.suppress(AssertionError):
+                return bool(up.running.pid("redis-server"))
+            return False
+
+        await eventually(redis_is_back, within=15)
+        await one.page.evaluate("window.call.send({ after: 'the restart' })")
+        await other.until(
+            lambda look: any(each["data"].get("after") == "the restart" for each in look["messages"]),
+            within=15,
+        )
+        assert all(not each.down for each in up.stats())
+        await nothing_was_lost(up)
