@@ -18,8 +18,11 @@ from kit.demo import demo
 
 FIRST_FRAME = """async ({ url, room, relay }) => {
     const { Call } = await import('/sdk/index.js')
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } })
-    const call = new Call({ url, room, secret: null, name: '', iceTransportPolicy: relay ? 'relay' : 'all' })
+    const video = { width: 320, height: 240 }
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video })
+    const secret = Uint8Array.from({ length: 32 }, (_, index) => index)
+    const iceTransportPolicy = relay ? 'relay' : 'all'
+    const call = new Call({ url, room, secret, name: '', iceTransportPolicy })
     await call.setTrack('mic', stream.getAudioTracks()[0])
     await call.setTrack('cam', stream.getVideoTracks()[0])
     const shown = new Promise((resolve) => {
@@ -51,7 +54,7 @@ async def measure(rounds: int, *, relay: bool) -> tuple[list[float], list[float]
                 room = f"join-{number}"
                 policy = "relay" if relay else "all"
                 waiting = await Tab.open(browser, running.port)
-                await waiting.join(room, secret=None, iceTransportPolicy=policy)
+                await waiting.join(room, iceTransportPolicy=policy)
                 joiner = await Tab.open(browser, running.port)
                 options = {"url": running.url, "room": room, "relay": relay}
                 times = await joiner.page.evaluate(FIRST_FRAME, options)

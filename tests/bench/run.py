@@ -1,8 +1,8 @@
 """Runs the benchmarks, prints the figures, and writes docs/benchmarks.md with plots.
 
 Each benchmark is a script of its own that prints one JSON line a figure: bench, name, unit, median, values,
-and where there is a peer beside it, ratio, ratios and peer. A figure without its command and machine is worth
-nothing, so both stand in the document.
+and where there is a peer beside it, ratio, ratios and peer. A figure without its command and machine is
+worth nothing, so both stand in the document.
 """
 
 from __future__ import annotations
@@ -154,8 +154,9 @@ def document(results: dict[str, list[Figure]]) -> str:
     """The text of docs/benchmarks.md."""
     parts = [
         "# Benchmarks\n",
-        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. Machine: {machine()}; virtual and shared, "
-        "so trust CPU time and ratios more than wall time. Bold is the median, then smallest and largest run.\n",
+        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. Machine: {machine()}; virtual and "
+        "shared, so trust CPU time and ratios more than wall time. Bold is the median, then smallest and "
+        "largest run.\n",
     ]
     for benchmark in BENCHMARKS:
         figures = results.get(benchmark.script)
