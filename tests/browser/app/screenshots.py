@@ -76,38 +76,38 @@ async def main() -> None:
             )
             for face in faces
         ]
-        async with (
-            signaling(GUEST_ACCESS="true") as server,
-            chromium(args=cameras[0]) as hers,
-            chromium(args=cameras[1]) as his,
-        ):
-            amara, jonas = await hers.new_page(), await his.new_page()
-            await amara.add_init_script(DEVICE_NAMES)
-            await amara.goto(f"http://localhost:{server.port}")
-            await amara.wait_for_selector(by("start"))
-            await shoot(amara, "start")
-            await amara.click(by("start-call"))
-            await amara.fill(by("name"), "Dr Amara Okafor")
-            await frames_advance(amara, f"{by('preview')} video")
-            await shoot(amara, "lobby")
-            await amara.click(by("join"))
-            link = await amara.input_value(by("share-link"))
-            await jonas.goto(link)
-            await jonas.fill(by("name"), "Jonas Lindqvist")
-            await jonas.wait_for_selector(f"{by('preview')} video")
-            await jonas.click(by("join"))
-            await expect(amara.locator(by("badge"))).to_have_text("Encrypted", timeout=30_000)
-            await amara.wait_for_function(
-                "selector => document.querySelector(selector)?.videoWidth === 1280",
-                arg=f"{by('tile-cam')} video",
-                timeout=60_000,
-            )
-            await asyncio.sleep(SECONDS_OF_HISTORY)
-            await shoot(amara, "call")
-            await amara.keyboard.press("d")
-            await shoot(amara, "details")
-            await amara.keyboard.press("e")
-            await shoot(amara, "security")
+        with signaling(GUEST_ACCESS="true") as server:
+            async with (
+                chromium(args=cameras[0]) as hers,
+                chromium(args=cameras[1]) as his,
+            ):
+                amara, jonas = await hers.new_page(), await his.new_page()
+                await amara.add_init_script(DEVICE_NAMES)
+                await amara.goto(f"http://localhost:{server.port}")
+                await amara.wait_for_selector(by("start"))
+                await shoot(amara, "start")
+                await amara.click(by("start-call"))
+                await amara.fill(by("name"), "Dr Amara Okafor")
+                await frames_advance(amara, f"{by('preview')} video")
+                await shoot(amara, "lobby")
+                await amara.click(by("join"))
+                link = await amara.input_value(by("share-link"))
+                await jonas.goto(link)
+                await jonas.fill(by("name"), "Jonas Lindqvist")
+                await jonas.wait_for_selector(f"{by('preview')} video")
+                await jonas.click(by("join"))
+                await expect(amara.locator(by("badge"))).to_have_text("Encrypted", timeout=30_000)
+                await amara.wait_for_function(
+                    "selector => document.querySelector(selector)?.videoWidth === 1280",
+                    arg=f"{by('tile-cam')} video",
+                    timeout=60_000,
+                )
+                await asyncio.sleep(SECONDS_OF_HISTORY)
+                await shoot(amara, "call")
+                await amara.keyboard.press("d")
+                await shoot(amara, "details")
+                await amara.keyboard.press("e")
+                await shoot(amara, "security")
 
 
 if __name__ == "__main__":

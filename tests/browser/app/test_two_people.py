@@ -11,7 +11,7 @@ import pytest_asyncio
 from browser.app.chromium import by, chromium, complaints_of, frames_advance
 from browser.app.steps import REMOTE_VIDEO
 from browser.sdk.wire import Wire
-from kit.signaling_server import SignalingProcess, signaling
+from kit.signaling_server import signaling
 from playwright.async_api import BrowserContext, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -19,9 +19,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio
 
 @dataclass
 class Place:
-    """A server and a line to it that can be cut."""
+    """A browser and a line to a server that can be cut."""
 
-    server: SignalingProcess
     wire: Wire
     browser: BrowserContext
 
@@ -32,8 +31,9 @@ class Place:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def place() -> AsyncIterator[Place]:
-    async with signaling(GUEST_ACCESS="true") as server, Wire(server.port) as wire, chromium() as browser:
-        yield Place(server, wire, browser)
+    with signaling(GUEST_ACCESS="true") as server:
+        async with Wire(server.port) as wire, chromium() as browser:
+            yield Place(wire, browser)
 
 
 async def enters(page: Page, name: str) -> None:
@@ -120,10 +120,16 @@ async def test_a_lost_connection_is_bridged_without_a_reload(place: Place) -> No
     async with two(place) as (ada, bo):
         for page in (ada, bo):
             await page.evaluate("globalThis.loaded = 'once'")
+        asked: list[str] = []
+        ada.on("request", lambda request: asked.append(request.url))
         place.wire.cut()
         for page in (ada, bo):
             await page.wait_for_selector(by("reconnecting"))
+        for key in ("m", "m", "h", "h", "p", "Escape"):
+            await ada.keyboard.press(key)
+        for page in (ada, bo):
             await frames_advance(page, REMOTE_VIDEO)
+        assert asked == [], "the page needs files of a server that is out of reach"
         place.wire.mend()
         for page in (ada, bo):
             await expect(page.locator(by("reconnecting"))).to_have_count(0, timeout=30_000)

@@ -19,7 +19,8 @@ const PROPERTIES = new Set(['value', 'checked', 'disabled', 'srcObject', 'muted'
  * @property {Record<string, any>} props
  * @property {Array<VNode | string>} children
  */
-/** @typedef {VNode | string | number | false | null | undefined | Child[]} Child */
+/** @typedef {VNode | string | number | false | null | undefined} Leaf */
+/** @typedef {Leaf | Array<Leaf | Leaf[]>} Child Lists may stand in lists; false and null show nothing. */
 
 /** What was rendered into an element, to compare the next render with.
  * @type {WeakMap<Node, {props: Record<string, any>, cleanup: Array<() => void>}>} */

@@ -16,12 +16,18 @@
 const STRIKES = 2
 
 /**
+ * @typedef {object} Circumstances
+ * @property {Pick<import('./state.js').Member, 'trusted' | 'verified'>[]} others The other members.
+ * @property {boolean} media Whether anyone has something to send.
+ */
+
+/**
  * @param {Judgement} before
  * @param {EncryptionReport} report
- * @param {Pick<import('./state.js').Member, 'trusted' | 'verified'>[]} others The other members.
+ * @param {Circumstances} circumstances
  * @returns {Judgement}
  */
-export function judge(before, report, others) {
+export function judge(before, report, { others, media }) {
   const last = before.sample
   const suspects = Object.entries(report.members)
     .filter(([sid, now]) => {
@@ -31,7 +37,6 @@ export function judge(before, report, others) {
     })
     .map(([sid]) => sid)
   const strikes = suspects.length > 0 ? before.strikes + 1 : 0
-  const flowed = last !== null && (report.sealed > last.sealed || report.opened > last.opened)
   return { sample: report, strikes, suspects, state: verdict() }
 
   /** @returns {Protection} */
@@ -40,8 +45,7 @@ export function judge(before, report, others) {
     if (others.some((member) => !member.trusted)) return 'stranger'
     if (strikes >= STRIKES) return 'problem'
     if (report.active) return others.every((member) => member.verified) ? 'encrypted' : 'unverified'
-    const begun = report.sealed > 0 || report.opened > 0
-    return begun && !flowed ? 'idle' : 'starting'
+    return media ? 'starting' : 'idle'
   }
 }
 

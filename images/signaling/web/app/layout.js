@@ -42,9 +42,9 @@ export function arrange(tiles, stage) {
 /** The self view leaves room for the invitation: left of it, or below it on a narrow stage.
  * @param {TileId[]} tiles @param {{width: number, height: number}} stage @returns {Place[]} */
 function alone(tiles, { width, height }) {
-  const beside = width >= 800
+  const beside = width >= 700 && width > height
   const area = beside
-    ? { width: width * 0.56, height }
+    ? { width: width * 0.54, height }
     : { width, height: Math.max(height * 0.3, height - 260) }
   const fit = fitGrid(
     1,
@@ -67,7 +67,9 @@ function alone(tiles, { width, height }) {
 function pair(tiles, { width, height }) {
   const portrait = height > width
   const pipWidth = Math.round(
-    portrait ? Math.min(120, width * 0.3) : Math.min(300, Math.max(160, width * 0.2)),
+    portrait
+      ? Math.min(120, width * 0.3)
+      : Math.min(Math.max(300, width * 0.12), Math.max(160, width * 0.2)),
   )
   const pipHeight = Math.round(portrait ? pipWidth * (4 / 3) : pipWidth / WIDE)
   const mainWidth = portrait ? width : Math.min(width, height * WIDE)

@@ -58,7 +58,7 @@ export function createSession(store, page) {
       put(({ tracks }) => ({ tracks: { ...tracks, [sid]: { ...tracks[sid], [source]: track } } })),
     )
     on('encryption', (report) =>
-      put((now) => ({ encryption: judge(now.encryption, report, others(store.get())) })),
+      put((now) => ({ encryption: judge(now.encryption, report, circumstances(store.get())) })),
     )
     on('code', ({ code }) => put({ code: code ?? '' }))
     on('mute-request', ({ kind }) =>
@@ -131,6 +131,14 @@ export function createSession(store, page) {
 
     leave: () => call?.leave(),
   }
+}
+
+/** What the counters are to be judged by. @param {State} state @returns {import('./encryption.js').Circumstances} */
+function circumstances(state) {
+  const peers = others(state)
+  const own = SOURCES.some((source) => state.capture[source].status === 'on')
+  const theirs = peers.some(({ state: { audio, video, screen } }) => audio || video || screen)
+  return { others: peers, media: own || theirs }
 }
 
 /** For support and for tests: `callcluster.call` in the console. @param {Call | null} call */

@@ -14,7 +14,8 @@ const report = (sealed, opened, failed = 0, active = true) => ({
   members: { peer: { opened, failed } },
 })
 
-const last = (reports, others = [FRIEND]) => reports.reduce((before, one) => judge(before, one, others), NEW)
+const last = (reports, others = [FRIEND], media = true) =>
+  reports.reduce((before, one) => judge(before, one, { others, media }), NEW)
 
 test('alone, nothing is claimed', () => {
   assert.equal(last([report(10, 0)], []).state, 'waiting')
@@ -36,8 +37,13 @@ test('a stranger is named before anything else', () => {
   assert.equal(last([report(30, 30)], [FRIEND, { trusted: false, verified: false }]).state, 'stranger')
 })
 
-test('when nobody sends any more, the call is idle and not encrypted', () => {
-  assert.equal(last([report(30, 30), report(30, 30, 0, false)]).state, 'idle')
+test('where nobody has anything to send, the call is idle and neither encrypted nor getting there', () => {
+  assert.equal(last([report(0, 0, 0, false)], [FRIEND], false).state, 'idle')
+  assert.equal(last([report(30, 30), report(30, 30, 0, false)], [FRIEND], false).state, 'idle')
+})
+
+test('media that should flow and does not is not encrypted', () => {
+  assert.equal(last([report(30, 30), report(30, 30, 0, false)]).state, 'starting')
 })
 
 test('frames that keep failing are a problem, and it is said with whom', () => {

@@ -163,6 +163,10 @@ function promise({ link }) {
   )
 }
 
-/** @param {string[]} missing */
-const unsupported = (missing) =>
-  `This browser can’t make encrypted calls. It lacks ${missing.join(', ')}. Use a current Chrome, Edge or another Chromium browser.`
+/** @param {string[]} missing What this browser lacks, in the SDK's words. */
+function unsupported(missing) {
+  if (!globalThis.isSecureContext) {
+    return 'Browsers encrypt calls on secure pages only. Open this page by https.'
+  }
+  return `This browser can’t make encrypted calls. It lacks ${missing.join(', ')}. Use a current Chrome, Edge or another Chromium browser.`
+}

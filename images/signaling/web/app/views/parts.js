@@ -10,7 +10,7 @@ export const icon = (name, more = '') =>
   h(
     'svg',
     { class: `icon ${more}`, 'aria-hidden': 'true', focusable: 'false' },
-    h('use', { href: `/app/icons.svg#${name}` }),
+    h('use', { href: `#i-${name}` }),
   )
 
 export const brand = () =>
@@ -20,7 +20,7 @@ export const brand = () =>
     h(
       'svg',
       { class: 'brand-mark', 'aria-hidden': 'true', viewBox: '0 0 40 40' },
-      h('use', { href: '/app/icons.svg#brand' }),
+      h('use', { href: '#i-brand' }),
     ),
     h('span', { class: 'brand-name' }, 'Call', h('b', null, 'Cluster')),
   )

@@ -65,7 +65,7 @@ function tileView(state, tile, place) {
     'li',
     {
       key: tile.key,
-      class: `tile ${place.role} ${speaking ? 'speaking' : ''} ${member.reconnecting ? 'stale' : ''}`,
+      class: `tile ${place.role} ${speaking ? 'speaking' : ''} ${member.reconnecting && !member.isSelf ? 'stale' : ''}`,
       style: {
         transform: `translate(${place.x.toFixed(1)}px, ${place.y.toFixed(1)}px)`,
         width: `${place.width.toFixed(1)}px`,
@@ -84,7 +84,9 @@ function tileView(state, tile, place) {
         'aria-hidden': 'true',
         tabindex: '-1',
       }),
-    member.reconnecting && h('p', { key: 'stale', class: 'tile-note' }, icon('wifi-off'), 'Reconnecting…'),
+    member.reconnecting &&
+      !member.isSelf &&
+      h('p', { key: 'stale', class: 'tile-note' }, icon('wifi-off'), 'Reconnecting…'),
     !member.trusted &&
       !member.isSelf &&
       h('p', { key: 'stranger', class: 'tile-note' }, icon('alert'), 'Shut out: wrong link'),
