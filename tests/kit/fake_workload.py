@@ -1,8 +1,8 @@
 """A workload for tests of the local node: answers health checks on a port and does what it is told.
 
 It is run as a program. Environment: ``CONTROL_PORT``; ``READY_FILE``: ready only while it exists;
-``STUBBORN``: ignore SIGTERM. ``GET /env``, ``/args`` and ``/file?<path>`` show what it sees; ``/exit`` ends it;
-``/child`` starts a child in the same process group and answers its id.
+``STUBBORN``: ignore SIGTERM. ``GET /env``, ``/args`` and ``/file?<path>`` show what it sees, ``/exit``
+ends it, ``/child`` starts a child in the same process group and answers its id.
 """
 
 from __future__ import annotations

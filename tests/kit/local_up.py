@@ -99,14 +99,14 @@ async def callcluster(*arguments: str, runtime_directory: Path, path: str | None
 
 
 def running_below(directory: Path) -> dict[int, str]:
-    """Processes whose environment has a path below ``directory`` for a home, by id: their command line."""
+    """Processes that work in a directory below ``directory``, by id: their command line."""
     found = {}
-    mark = f"HOME={directory}/".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
         try:
-            if mark in (entry / "environ").read_bytes():
+            # Not by their environment: Redis writes its title over it.
+            if str((entry / "cwd").readlink()).startswith(f"{directory}/"):
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
                 if line:
                     found[int(entry.name)] = line

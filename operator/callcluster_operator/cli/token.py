@@ -10,9 +10,8 @@ import click
 import jwt
 
 from callcluster_operator.cli.settings import Settings
+from callcluster_operator.local.access import jwt_secret
 from callcluster_operator.local.control_socket import Instance, NotRunningError, StateDirectoryError, find
-from callcluster_operator.objects import Object
-from callcluster_operator.planning import names
 
 AUDIENCE = "callcluster"
 MIN_SECRET_BYTES = 32
@@ -52,19 +51,12 @@ def secret_of(instance: Instance) -> bytes:
         SecretError: it is not there.
     """
     for callcluster in instance.objects("callclusters"):
-        name, key = _reference(callcluster)
+        name, key = jwt_secret(callcluster)
         data = (instance.secret(name) or {}).get("data", {})
         if key not in data:
             raise SecretError(f"Secret {name} has no {key} yet; look at: callcluster get")
         return base64.b64decode(data[key])
     raise SecretError("the running instance has no CallCluster yet")
-
-
-def _reference(callcluster: Object) -> tuple[str, str]:
-    given = callcluster["spec"].get("signaling", {}).get("auth", {}).get("jwtSecretRef")
-    if given:
-        return given["name"], given.get("key", "secret")
-    return names.jwt_secret(callcluster["metadata"]["name"]), "secret"
 
 
 @click.command()

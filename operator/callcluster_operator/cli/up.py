@@ -15,7 +15,7 @@ import click
 
 from callcluster_operator.cli.settings import Settings
 from callcluster_operator.local.check import check
-from callcluster_operator.local.control_socket import StateDirectoryError, state_directory
+from callcluster_operator.local.control_socket import StateDirectoryError
 from callcluster_operator.local.display import said_by
 from callcluster_operator.local.follow import follow, load
 from callcluster_operator.local.programs import component_of
@@ -68,7 +68,7 @@ def up(
     options = Options(port, turn_port, frozenset(without))
     try:
         spec = load(file) if file is not None else built_in()
-        machine = Machine(settings.search_path, state_directory(settings.state_base))
+        machine = Machine(settings.search_path, settings.state_base)
         code = asyncio.run(_up(file, spec, options, machine, is_check=is_check, relay=relay, logs=logs))
     except (SpecFileError, StateDirectoryError, RuntimeStartError) as error:
         click.echo(f"callcluster up: {error}", err=True)

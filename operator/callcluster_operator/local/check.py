@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-from callcluster_operator.local.display import lines
+from callcluster_operator.local.access import jwt_secret, needs_token
+from callcluster_operator.local.display import NOT_READY, lines
 from callcluster_operator.local.runtime import Runtime
-from callcluster_operator.objects import CALL_CLUSTER, POD
+from callcluster_operator.local.volumes import data_of, project
+from callcluster_operator.objects import CALL_CLUSTER, POD, SECRET, Ref
 from callcluster_operator.planning import names
 
 READY_SECONDS = 60.0
@@ -51,8 +54,9 @@ async def _wait_for(runtime: Runtime, component: str, condition: str) -> str | N
         conditions = [each for obj in found for each in obj.get("status", {}).get("conditions", ())]
         if any(each["type"] == condition and each["status"] == "True" for each in conditions):
             return None
-        said = lines(await runtime.store.list(POD), {}).get(component)
-        if said and not said.startswith(("ready", "0 of")):
+        # A busy port passes: planning goes round it.
+        said = lines(await runtime.store.list(POD, namespace=runtime.namespace), runtime.url).get(component)
+        if said and not said.startswith(("ready", NOT_READY, "port ")):
             return said
         if loop.time() > deadline:
             reasons = [each["message"] for each in conditions if each["type"] == condition]
@@ -64,6 +68,8 @@ async def _probe(runtime: Runtime, *, relay: bool) -> int:
     command = [sys.executable, "-m", "callcluster_probe", "--url", f"ws://localhost:{runtime.port}"]
     if relay:
         command.append("--relay")
+    if needs_token(runtime.spec.callcluster):
+        command += ["--jwt-secret-file", str(await _jwt_secret_file(runtime))]
     process = await asyncio.create_subprocess_exec(*command)
     try:
         return await process.wait()
@@ -71,3 +77,13 @@ async def _probe(runtime: Runtime, *, relay: bool) -> int:
         if process.returncode is None:
             process.terminate()
             await process.wait()
+
+
+async def _jwt_secret_file(runtime: Runtime) -> Path:
+    """The key for tokens, where the probe can read it; it goes with the run's directory."""
+    name, key = jwt_secret(runtime.spec.callcluster)
+    secret = await runtime.store.get(Ref(SECRET, runtime.namespace, name))
+    assert secret is not None  # signaling has started with it
+    directory = runtime.directory / "check"
+    project(directory, {key: data_of(secret)[key]})
+    return directory / key

@@ -34,17 +34,21 @@ class StateDirectoryError(Exception):
 
 
 def state_directory(base: Path) -> Path:
-    """The directory of all running instances below ``base``, private to this user.
+    """Make the directory of all running instances below ``base``, private to this user.
 
     Raises:
-        StateDirectoryError: somebody else made it, or others may enter it.
+        StateDirectoryError: it can't be made, somebody else made it, or others may enter it.
     """
     directory = base / f"callcluster-{os.getuid()}"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = directory.lstat()
+        return _trusted(directory)
     except OSError as error:
         raise StateDirectoryError(f"{directory} can't be made: {error.strerror}") from None
+
+
+def _trusted(directory: Path) -> Path:
+    found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise StateDirectoryError(
             f"{directory} is not a directory of yours alone; remove it and start again"
@@ -138,7 +142,9 @@ def find(base: Path, port: int | None) -> Instance:
         NotRunningError: there is none, or several and no port.
         StateDirectoryError: the place where they are found can't be trusted.
     """
-    found = [one for one in _instances(state_directory(base)) if port in (None, one.about["port"])]
+    directory = base / f"callcluster-{os.getuid()}"
+    instances = _instances(_trusted(directory)) if directory.exists() else iter(())
+    found = [one for one in instances if port in (None, one.about["port"])]
     if not found:
         on = f" on port {port}" if port else ""
         raise NotRunningError(f"no callcluster up is running{on}; start one with: callcluster up")

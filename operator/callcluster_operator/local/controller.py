@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from callcluster_operator.cluster import Cluster, ClusterError
+from callcluster_operator.local import occupied
 from callcluster_operator.objects import CALL_CLUSTER, ref_of
 from callcluster_operator.reconciler import Reconciler
 
@@ -34,6 +35,7 @@ class Controller:
         while True:
             self._woken.clear()
             pause = RESYNC_SECONDS
+            await occupied.note(self._cluster, self._namespace)
             for callcluster in await self._cluster.list(CALL_CLUSTER, namespace=self._namespace):
                 try:
                     plan = await self._reconciler.reconcile(ref_of(callcluster))
@@ -42,6 +44,8 @@ class Controller:
                     logger.warning("reconciling failed: %s", error)
                     pause = ERROR_SECONDS
             try:
-                await asyncio.wait_for(self._woken.wait(), pause)
+                # Not wait_for: on Python 3.11 it swallows a cancellation that comes with the event.
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
             except TimeoutError:
                 pass  # time for a look of our own

@@ -7,29 +7,31 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from callcluster_operator.local.deployments import is_ready
-from callcluster_operator.local.ports import PortBusyError
+from callcluster_operator.local.pod import CREATING, STARTING, TERMINATING, UNREADY
+from callcluster_operator.local.ports import LOOPBACK, PortBusyError
 from callcluster_operator.local.programs import ProgramMissingError, component_of
 from callcluster_operator.objects import Object
 from callcluster_operator.planning import names
 
 COMPONENTS = (names.REDIS, names.TURN, names.SIGNALING)
-_STARTING = frozenset({"ContainerCreating", "ContainersNotReady", "Terminating", "Completed"})
+NOT_READY = "not ready"
+_STARTING = frozenset({CREATING, STARTING, TERMINATING})
 """Reasons that pass by themselves."""
 
 
 _ADVICE = {
-    (names.TURN, PortBusyError.reason): "calls work without relay (another port: --turn-port N)",
+    (names.TURN, PortBusyError.reason): "takes other ports",
     (names.TURN, ProgramMissingError.reason): "calls work without relay",
 }
 """What to add to the reason why a component does not run."""
 
 
-def lines(pods: Sequence[Object], places: Mapping[str, str]) -> dict[str, str]:
+def lines(pods: Sequence[Object], signaling_url: str) -> dict[str, str]:
     """One line for each component that has something to say.
 
     Args:
         pods: all pods.
-        places: where each component is reached, for people.
+        signaling_url: where people reach the page.
     """
     said = {}
     for component in COMPONENTS:
@@ -38,19 +40,27 @@ def lines(pods: Sequence[Object], places: Mapping[str, str]) -> dict[str, str]:
             for pod in pods
             if component_of(pod) == component and "deletionTimestamp" not in pod["metadata"]
         ]
-        text = _line(component, mine, places.get(component, "")) if mine else None
+        place = signaling_url if component == names.SIGNALING else _address(component, mine)
+        text = _line(component, mine, place) if mine else None
         if text is not None:
             said[component] = text
     return said
 
 
+def _address(component: str, pods: Sequence[Object]) -> str:
+    """Where other programs reach a component: the first port of each of its pods."""
+    ports = [str(pod["spec"]["containers"][0]["ports"][0]["containerPort"]) for pod in pods]
+    protocols = " (UDP, TCP)" if component == names.TURN else ""
+    return f"{LOOPBACK}:{', '.join(ports)}{protocols}"
+
+
 def _line(component: str, pods: Sequence[Object], place: str) -> str | None:
-    ready = [pod for pod in pods if is_ready(pod)]
     restarts = sum(report["restartCount"] for pod in pods for report in _reports(pod))
-    suffix = f" ({restarts} {'restart' if restarts == 1 else 'restarts'})" if restarts else ""
+    ready = [pod for pod in pods if is_ready(pod)]
     if len(ready) == len(pods):
-        count = f" {len(pods)} pods," if len(pods) > 1 else ""
-        return f"ready{suffix},{count} {place}" if place else f"ready{suffix}"
+        count = f"{len(pods)} pods, " if len(pods) > 1 else ""
+        suffix = f" ({restarts} {'restart' if restarts == 1 else 'restarts'})" if restarts else ""
+        return f"ready{suffix}, {count}{place}"
     for pod in pods:
         for report in _reports(pod):
             waiting = report["state"].get("waiting")
@@ -58,7 +68,16 @@ def _line(component: str, pods: Sequence[Object], place: str) -> str | None:
                 advice = _ADVICE.get((component, waiting["reason"]))
                 # Without the count: a process that never starts would fill the terminal with it.
                 return said_by(waiting["message"]) + (f"; {advice}" if advice else "")
-    return f"{len(ready)} of {len(pods)} pods ready{suffix}" if ready else None
+    # While some are ready, the others are most likely being replaced.
+    return None if ready else _not_ready(pods)
+
+
+def _not_ready(pods: Sequence[Object]) -> str | None:
+    for pod in pods:
+        for condition in pod.get("status", {}).get("conditions", ()):
+            if condition["type"] == "Ready" and condition.get("reason") == UNREADY:
+                return f"{NOT_READY}: {condition['message']}"
+    return None
 
 
 def _reports(pod: Object) -> Sequence[dict[str, Any]]:

@@ -8,8 +8,12 @@ import secrets
 SECRET_BYTES = 32
 
 
-def join_link(port: int) -> str:
-    """A link to a new room on this machine, with a new room secret: whoever has it is in."""
-    room = secrets.token_hex(5)
+def new_room() -> str:
+    """A room id that tells nothing."""
+    return secrets.token_hex(5)
+
+
+def join_link(url: str, room: str) -> str:
+    """A link to a room with a new room secret: whoever has it can open what is said there."""
     secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
-    return f"http://localhost:{port}/#r={room}&k={secret}"
+    return f"{url}/#r={room}&k={secret}"

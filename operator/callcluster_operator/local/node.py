@@ -143,7 +143,8 @@ class Node:
                 logger.debug("node: %s", error)
                 await asyncio.sleep(ERROR_SECONDS)
             try:
-                await asyncio.wait_for(self._woken.wait(), self._resync)
+                async with asyncio.timeout(self._resync):
+                    await self._woken.wait()
             except TimeoutError:
                 pass  # time for a look of our own
 

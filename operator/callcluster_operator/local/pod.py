@@ -34,8 +34,16 @@ STEADY_SECONDS = 30.0
 """A process that ran this long starts its back-off anew."""
 PROBE_SECONDS = 0.2
 """Time between probes until the pod is ready; afterwards it is at most a second."""
+START_SECONDS = 10.0
+"""A process that is not ready after this time has a problem and is not merely starting."""
 RETRY_SECONDS = 2.0
 """How often to look again for a port or a program that somebody else must provide."""
+
+
+CREATING = "ContainerCreating"
+STARTING = "Starting"
+UNREADY = "ContainersNotReady"
+TERMINATING = "Terminating"
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class PodState:
     running: bool = False
     ready: bool = False
     restarts: int = 0
-    reason: str = "ContainerCreating"
+    reason: str = CREATING
     """Why it does not run, or is not ready."""
     message: str = ""
     exit_code: int | None = None
@@ -103,10 +111,10 @@ class PodRunner:
         self._task.cancel()
         await asyncio.wait([self._task])
         if self._process is not None:
-            self._set(ready=False, reason="Terminating")
+            self._set(ready=False, reason=TERMINATING)
             await self._process.stop(grace)
         shutil.rmtree(self._directory, ignore_errors=True)
-        self._set(running=False, ready=False, reason="Completed")
+        self._set(running=False, ready=False, reason=TERMINATING)
 
     def _set(self, **changes: Any) -> None:
         state = replace(self.state, **changes)
@@ -121,7 +129,7 @@ class PodRunner:
             try:
                 process = await self._start()
             except NotReadyError as error:
-                self._set(reason="ContainerCreating", message=str(error))
+                self._set(reason=CREATING, message=str(error))
                 await self._changed.wait()
                 continue
             except (PortBusyError, ProgramMissingError) as error:
@@ -174,7 +182,7 @@ class PodRunner:
             on_line=self._on_line,
         )
         self._process = process
-        self._set(running=True, ready=False, reason="ContainersNotReady", message="starts")
+        self._set(running=True, ready=False, reason=STARTING, message="")
         return process
 
     def _on_line(self, line: str) -> None:
@@ -194,17 +202,16 @@ class PodRunner:
     async def _attend(self, process: Process) -> int:
         """Probe the process until it ends; the exit code."""
         end = asyncio.create_task(process.wait())
-        answered = time.monotonic()
+        began = answered = time.monotonic()
+        unready = STARTING
         try:
             while not end.done():
                 container = only_container(self._pod)
                 readiness, liveness = container.get("readinessProbe"), container.get("livenessProbe")
                 problem = await self._probe(readiness, container)
-                self._set(
-                    ready=problem is None,
-                    reason="" if problem is None else "ContainersNotReady",
-                    message=problem or "",
-                )
+                if problem is None or time.monotonic() - began > START_SECONDS:
+                    unready = UNREADY
+                self._set(ready=problem is None, reason=unready if problem else "", message=problem or "")
                 # What is ready lives: no need to ask twice.
                 if problem is None or await self._probe(liveness, container) is None:
                     answered = time.monotonic()

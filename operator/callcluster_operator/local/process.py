@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 
 from callcluster_operator.local import warden
@@ -69,12 +69,10 @@ class Warden:
 class Process:
     """One program and all that it starts, as a process group."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, guard: Warden, on_line: Callable[[str], None]
-    ) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, guard: Warden, output: _Output) -> None:
         self._process = process
         self._guard = guard
-        self._output = asyncio.create_task(self._read(on_line))
+        self._output = output
         self._end = asyncio.create_task(self._watch())
 
     @classmethod
@@ -92,20 +90,26 @@ class Process:
         Raises:
             StartError: the program is missing or can't be run.
         """
+        output = await _Output.open(on_line)
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
                 env=dict(env),
                 cwd=cwd,
                 stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=output.inlet,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
             )
         except OSError as error:
+            output.close()
             raise StartError(f"can't run {argv[0]}: {error.strerror}") from None
+        except BaseException:
+            output.close()
+            raise
+        output.close_inlet()
         guard.guard(process.pid)
-        return cls(process, guard, on_line)
+        return cls(process, guard, output)
 
     @property
     def pid(self) -> int:
@@ -125,7 +129,8 @@ class Process:
         """Ask the program to end (SIGTERM) and kill its group after ``grace`` seconds."""
         self._signal(signal.SIGTERM)
         try:
-            return await asyncio.wait_for(self.wait(), grace)
+            async with asyncio.timeout(grace):
+                return await self.wait()
         except TimeoutError:
             self._signal_group(signal.SIGKILL)
             return await self.wait()
@@ -143,19 +148,54 @@ class Process:
         code = await self._process.wait()
         self._signal_group(signal.SIGKILL)
         self._guard.release(self._process.pid)
-        try:
-            await asyncio.wait_for(self._output, OUTPUT_SECONDS)
-        except TimeoutError:
-            pass  # the reader was cancelled; what it still had is of no use
+        await self._output.finish()
         return code
 
-    async def _read(self, on_line: Callable[[str], None]) -> None:
-        assert self._process.stdout is not None
-        rest = b""
-        while chunk := await self._process.stdout.read(65536):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                on_line(line[:LINE_LIMIT].decode(errors="replace").rstrip())
-            rest = rest[:LINE_LIMIT]
-        if rest:
-            on_line(rest.decode(errors="replace").rstrip())
+
+class _Output:
+    """A pipe of our own: with one of asyncio's, a program's end is seen only when its heirs end, too."""
+
+    def __init__(
+        self, inlet: int, transport: asyncio.ReadTransport, reading: Coroutine[None, None, None]
+    ) -> None:
+        self.inlet = inlet
+        self._transport = transport
+        self._reading = asyncio.create_task(reading)
+
+    @classmethod
+    async def open(cls, on_line: Callable[[str], None]) -> _Output:
+        outlet, inlet = os.pipe()
+        reader = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(outlet, "rb", buffering=0)
+        )
+        return cls(inlet, transport, _read(reader, on_line))
+
+    def close_inlet(self) -> None:
+        """The program has it now."""
+        os.close(self.inlet)
+
+    def close(self) -> None:
+        """No program was started."""
+        self.close_inlet()
+        self._transport.close()
+
+    async def finish(self) -> None:
+        """Read what is still there."""
+        try:
+            async with asyncio.timeout(OUTPUT_SECONDS):
+                await self._reading
+        except TimeoutError:
+            pass  # somebody out of reach holds the pipe; what they say is of no use
+        self._transport.close()
+
+
+async def _read(reader: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+    rest = b""
+    while chunk := await reader.read(65536):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            on_line(line[:LINE_LIMIT].decode(errors="replace").rstrip())
+        rest = rest[:LINE_LIMIT]
+    if rest:
+        on_line(rest.decode(errors="replace").rstrip())

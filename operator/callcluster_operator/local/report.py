@@ -5,14 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from callcluster_operator.local.access import needs_token
 from callcluster_operator.local.display import Display, lines
-from callcluster_operator.local.link import join_link
+from callcluster_operator.local.link import join_link, new_room
 from callcluster_operator.local.runtime import Runtime
 from callcluster_operator.objects import POD
 from callcluster_operator.planning import names
 
 RELAY_SECONDS = 10.0
 """How long the link waits for the relay, so that the first call has it."""
+
+
+def invitation(runtime: Runtime) -> str:
+    """The link to a new room, and how to use it."""
+    room = new_room()
+    text = f"\nOpen this link in two tabs:\n\n  {join_link(runtime.url, room)}\n"
+    if needs_token(runtime.spec.callcluster):
+        token = f"callcluster token --port {runtime.port} --room {room} --user NAME"
+        text += f"\nGuests are denied, so everybody adds a token of their own: &t=$({token})\n"
+    return text + "\nCtrl-C ends everything.\n"
 
 
 async def report(runtime: Runtime, write: Callable[[str], None], *, with_link: bool) -> None:
@@ -26,15 +37,15 @@ async def report(runtime: Runtime, write: Callable[[str], None], *, with_link: b
     try:
         while True:
             changed.clear()
-            said = lines(await runtime.store.list(POD), runtime.places())
+            said = lines(await runtime.store.list(POD, namespace=runtime.namespace), runtime.url)
             display.show(said)
             relay_is_settled = names.TURN in said or loop.time() > patience
             if with_link and said.get(names.SIGNALING, "").startswith("ready") and relay_is_settled:
-                link = join_link(runtime.port)
-                write(f"\nOpen this link in two tabs:\n\n  {link}\n\nCtrl-C ends everything.\n")
+                write(invitation(runtime))
                 with_link = False
             try:
-                await asyncio.wait_for(changed.wait(), 1)
+                async with asyncio.timeout(1):
+                    await changed.wait()
             except TimeoutError:
                 pass  # patience may be over
     finally:

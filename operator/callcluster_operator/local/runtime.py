@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callcluster_operator.local.control_socket import ControlSocket
+from callcluster_operator.local.control_socket import ControlSocket, state_directory
 from callcluster_operator.local.controller import Controller
 from callcluster_operator.local.deployments import is_ready
 from callcluster_operator.local.node import Node
@@ -36,7 +36,6 @@ HOST = "127.0.0.1"
 FILE_MANAGER = "file"
 """Field manager of what the YAML file says."""
 REDIS_PORT = 6379
-TURN_PORT = 3478
 
 
 class RuntimeStartError(Exception):
@@ -57,8 +56,8 @@ class Machine:
     """What the environment settles."""
 
     search_path: str
-    state_directory: Path
-    """Private to this user; every run makes a directory of its own in it."""
+    state_base: Path
+    """Where running instances keep their files."""
 
 
 def adapted(spec: SpecFile, options: Options) -> SpecFile:
@@ -96,6 +95,8 @@ class Runtime:
         """What to know of a component beyond the state of its pods."""
         self.spec = spec
         """What is in force, as the file has it."""
+        self.directory = Path()
+        """Of this run, private; removed at the end."""
         self._redis: int | None = None
         self._options = options
         self._machine = machine
@@ -119,6 +120,7 @@ class Runtime:
 
         Raises:
             RuntimeStartError: the signaling port is taken.
+        StateDirectoryError: there is no safe place for keys.
         """
         try:
             await self._start()
@@ -144,15 +146,10 @@ class Runtime:
             if found is not None:
                 await self.store.delete(gone, uid=found["metadata"]["uid"])
 
-    def places(self) -> dict[str, str]:
-        """Where the components are reached, for people."""
-        in_force = adapted(self.spec, self._options).callcluster["spec"]
-        turn = in_force.get("turn", {}).get("listeningPort", TURN_PORT)
-        return {
-            names.SIGNALING: f"http://localhost:{self.port}",
-            names.TURN: f"127.0.0.1:{turn} (UDP, TCP)",
-            names.REDIS: f"127.0.0.1:{self._redis}",
-        }
+    @property
+    def url(self) -> str:
+        """The page, for people."""
+        return f"http://localhost:{self.port}"
 
     async def failed(self) -> None:
         """Wait for a bug in what keeps the deployment going; raises it."""
@@ -167,9 +164,10 @@ class Runtime:
                 f"port {self._options.port} is in use by another program; choose another with --port N"
             ) from None
         self._stack.push_async_callback(service.close)
-        directory = Path(
-            tempfile.mkdtemp(prefix=f"{self._options.port}-", dir=self._machine.state_directory)
-        )
+        state = state_directory(self._machine.state_base)
+        self._stack.callback(_remove_if_empty, state)
+        directory = Path(tempfile.mkdtemp(prefix=f"{self._options.port}-", dir=state))
+        self.directory = directory
         self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
         guard = await Warden.start(directory)
         self._stack.push_async_callback(guard.stop)
@@ -260,6 +258,13 @@ class Runtime:
         port = pick()
         self.notes[names.REDIS] = f"port {REDIS_PORT} is in use by another program; ours takes {port}"
         return port
+
+
+def _remove_if_empty(directory: Path) -> None:
+    try:
+        directory.rmdir()
+    except OSError:
+        pass  # another instance has its directory in it
 
 
 def _platform(redis_port: int | None) -> Platform:

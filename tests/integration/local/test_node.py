@@ -279,6 +279,20 @@ async def test_a_process_that_ends_is_started_again_and_counted(machine: Machine
     assert "told to end" in machine.lines
 
 
+async def test_what_a_process_leaves_behind_ends_before_it_is_started_again(machine: Machine) -> None:
+    await machine.store.apply(deployment())
+    pod = await machine.one_ready()
+    child = int(await machine.ask(pod, "/child"))
+    with pytest.raises(aiohttp.ClientError):
+        await machine.ask(pod, "/exit")
+
+    async def again() -> bool:
+        return (await machine.one_ready())["status"]["containerStatuses"][0]["restartCount"] == 1
+
+    await eventually(again)
+    assert not is_running(child)
+
+
 async def test_readiness_comes_and_goes_with_the_probe(machine: Machine, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     await machine.store.apply(deployment(env={"READY_FILE": str(ready)}))

@@ -60,6 +60,12 @@ def nothing_is_left(directory: Path) -> bool:
     return not running_below(directory) and not list(directory.glob("callcluster-*/*"))
 
 
+async def signaling_of(running: Up) -> int:
+    """Process id of the one signaling process."""
+    (pid,) = (pid for pid, line in running.processes().items() if "callcluster_signaling" in line)
+    return pid
+
+
 async def test_it_says_what_is_ready_and_prints_a_link_that_answers(running: Up) -> None:
     link = (await running.says("#r=")).strip()
     assert re.fullmatch(rf"http://localhost:{running.port}/#r=[\w.~-]+&k=[\w-]{{43}}", link)
@@ -94,6 +100,7 @@ async def test_it_ends_cleanly_and_leaves_nothing(running: Up, number: signal.Si
     assert running.processes()
     assert await running.end(number) == 0
     assert nothing_is_left(running.runtime_directory)
+    assert not list(running.runtime_directory.glob("callcluster-*"))
 
 
 async def test_killed_hard_it_leaves_nothing_either(running: Up) -> None:
@@ -110,8 +117,7 @@ async def test_it_can_be_started_again_at_once(running: Up) -> None:
 
 
 async def test_a_process_that_is_killed_is_started_again_and_that_is_said(running: Up) -> None:
-    (pid,) = (pid for pid, line in running.processes().items() if "callcluster_signaling" in line)
-    os.kill(pid, signal.SIGKILL)
+    os.kill(await signaling_of(running), signal.SIGKILL)
     await running.says("ready (1 restart)")
     async with (
         aiohttp.ClientSession() as session,

@@ -9,57 +9,83 @@ from callcluster_operator.local.display import Display, lines, said_by
 from callcluster_operator.objects import Object
 from callcluster_operator.planning import names
 
-PLACES = {names.SIGNALING: "http://localhost:3000", names.TURN: "127.0.0.1:3478"}
+URL = "http://localhost:3000"
 
 
 def pod(
-    component: str, *, ready: bool = True, restarts: int = 0, waiting: dict[str, str] | None = None
+    component: str,
+    *,
+    ready: bool = True,
+    restarts: int = 0,
+    waiting: dict[str, str] | None = None,
+    port: int = 1,
 ) -> Object:
     state: dict[str, Any] = {"waiting": waiting} if waiting else {"running": {}}
     return {
         "metadata": {"name": f"local-{component}-0", "labels": {names.COMPONENT_LABEL: component}},
+        "spec": {"containers": [{"ports": [{"containerPort": port}]}]},
         "status": {
-            "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "True" if ready else "False",
+                    "reason": waiting["reason"] if waiting else "ContainersNotReady",
+                    "message": "the bus is down",
+                }
+            ],
             "containerStatuses": [{"restartCount": restarts, "state": state}],
         },
     }
 
 
 def test_what_is_ready_is_said_with_its_place() -> None:
-    said = lines([pod(names.SIGNALING)], PLACES)
+    said = lines([pod(names.SIGNALING)], URL)
     assert said == {names.SIGNALING: "ready, http://localhost:3000"}
 
 
 def test_restarts_are_counted() -> None:
-    said = lines([pod(names.SIGNALING, restarts=1)], PLACES)
+    said = lines([pod(names.SIGNALING, restarts=1)], URL)
     assert said == {names.SIGNALING: "ready (1 restart), http://localhost:3000"}
-    assert "(3 restarts)" in lines([pod(names.SIGNALING, restarts=3)], PLACES)[names.SIGNALING]
+    assert "(3 restarts)" in lines([pod(names.SIGNALING, restarts=3)], URL)[names.SIGNALING]
+
+
+def test_several_turn_servers_are_said_with_all_their_ports() -> None:
+    said = lines([pod(names.TURN, port=3478), pod(names.TURN, port=3480)], URL)
+    assert said == {names.TURN: "ready, 2 pods, 127.0.0.1:3478, 3480 (UDP, TCP)"}
+
+
+def test_a_rollout_says_nothing_until_it_is_done() -> None:
+    assert lines([pod(names.SIGNALING), pod(names.SIGNALING, ready=False)], URL) == {}
+
+
+def test_what_was_ready_and_is_no_more_is_said_with_the_reason() -> None:
+    said = lines([pod(names.SIGNALING, ready=False)], URL)
+    assert said == {names.SIGNALING: "not ready: the bus is down"}
 
 
 def test_starting_says_nothing_yet() -> None:
     waiting = {"reason": "ContainerCreating", "message": "waits for Secret keys"}
-    assert lines([pod(names.SIGNALING, ready=False, waiting=waiting)], PLACES) == {}
+    assert lines([pod(names.SIGNALING, ready=False, waiting=waiting)], URL) == {}
 
 
 def test_a_missing_turn_server_is_said_with_what_follows_from_it() -> None:
     waiting = {"reason": "ProgramMissing", "message": "coturn is not installed"}
-    said = lines([pod(names.TURN, ready=False, waiting=waiting)], PLACES)
+    said = lines([pod(names.TURN, ready=False, waiting=waiting)], URL)
     assert said == {names.TURN: "coturn is not installed; calls work without relay"}
 
 
-def test_a_busy_turn_port_is_said_with_the_way_to_mend_it() -> None:
+def test_a_busy_turn_port_is_said_with_what_is_done_about_it() -> None:
     waiting = {"reason": "PortBusy", "message": "port 3478 (UDP) is in use by another program"}
-    said = lines([pod(names.TURN, ready=False, waiting=waiting)], PLACES)[names.TURN]
+    said = lines([pod(names.TURN, ready=False, waiting=waiting)], URL)[names.TURN]
     assert said.startswith("port 3478 (UDP) is in use by another program")
-    assert "--turn-port N" in said
-    assert "without relay" in said
+    assert said.endswith("; takes other ports")
 
 
 def test_a_process_that_keeps_ending_is_said_once_with_its_last_word() -> None:
     line = 'ended with code 2: {"level": "error", "msg": "JWT_SECRET must have at least 32 bytes"}'
     waiting = {"reason": "CrashLoopBackOff", "message": line}
     said = [
-        lines([pod(names.SIGNALING, ready=False, restarts=number, waiting=waiting)], PLACES)
+        lines([pod(names.SIGNALING, ready=False, restarts=number, waiting=waiting)], URL)
         for number in (1, 2)
     ]
     assert said[0] == {names.SIGNALING: "ended with code 2: JWT_SECRET must have at least 32 bytes"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 
-from callcluster_operator.local.link import join_link
+from callcluster_operator.local.link import join_link, new_room
 from callcluster_operator.local.runtime import Options, adapted
 from callcluster_operator.local.spec_file import SpecFile
 
@@ -45,7 +45,7 @@ def test_the_turn_port_of_the_command_line_wins_and_the_file_stays_as_it_is() ->
 
 
 def test_a_join_link_has_a_room_and_a_secret_of_its_own_in_the_fragment() -> None:
-    one, other = join_link(3000), join_link(3000)
+    one, other = (join_link("http://localhost:3000", new_room()) for _ in range(2))
     match = re.fullmatch(r"http://localhost:3000/#r=([A-Za-z0-9._~-]{1,128})&k=([A-Za-z0-9_-]{43})", one)
     assert match is not None
     assert len(base64.urlsafe_b64decode(match[2] + "=")) == 32
