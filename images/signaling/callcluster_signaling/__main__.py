@@ -10,7 +10,7 @@ from callcluster_common import logs
 from callcluster_common.environment import Environment, SettingError
 
 from callcluster_signaling import settings
-from callcluster_signaling.server import run
+from callcluster_signaling.server import PortError, run
 
 
 def main() -> int:
@@ -23,8 +23,8 @@ def main() -> int:
     logs.configure(chosen.log_level)
     try:
         return asyncio.run(run(chosen))
-    except OSError as error:
-        print(f"callcluster-signaling: {error.strerror or error}; set another port", file=sys.stderr)
+    except PortError as error:
+        print(f"callcluster-signaling: {error}", file=sys.stderr)
         return 2
 
 

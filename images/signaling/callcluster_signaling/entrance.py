@@ -64,9 +64,9 @@ class Entrance:
             return False
         return True
 
-    async def record_all(self) -> None:
-        """The bus lost its data: record all sessions of this pod again."""
-        for link in list(self._pod.links.values()):
+    async def record(self, links: list[Link]) -> None:
+        """The bus lost its data: record sessions of this pod again."""
+        for link in links:
             if not await self._keep(link):
                 return
 
@@ -154,7 +154,7 @@ class Entrance:
             resume_token=session.resume_token,
             room=session.room,
             epoch=state.epoch,
-            off=state.off if missed is None else effect.off,
+            off=state.off if missed is None else back.since,
             snapshot=Snapshot(members, state.locked) if missed is None else None,
             ice_servers=servers,
             turn_ttl_s=ttl,

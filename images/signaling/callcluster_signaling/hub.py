@@ -38,6 +38,7 @@ class Hub:
         self._entrance = Entrance(pod)
         pod.evict = self.evict
         pod.perform = self.perform
+        pod.record = self._entrance.record
         self._waiting: set[Link] = set()
         self._does: dict[type[do.Effect], Callable[[Link, Any], Awaitable[None] | None]] = {
             do.Send: self._send,
@@ -143,7 +144,8 @@ class Hub:
     async def _close(self, link: Link, effect: do.Close) -> None:
         await link.ws.close(effect.code, effect.reason)
 
-    def _publish(self, link: Link, effect: do.Publish, last: bool = False) -> None:
+    def _publish(self, link: Link, effect: do.Publish, again: str = "") -> None:
+        """Publish; ``again`` is the uid of a first try that the loss of an epoch undid."""
         room = link.room
         if room is None:
             self.perform(link, link.session.fail(effect.re, "not_joined"))
@@ -151,7 +153,7 @@ class Hub:
         if effect.to and effect.to not in room.members:
             self.perform(link, link.session.fail(effect.re, "no_such_member"))
             return
-        uid = self.pod.uid()
+        uid = again or self.pod.uid()
         head = Head(uid, link.session.sid, effect.to, effect.re or "")
         change = b""
         if effect.member is not None:
@@ -166,7 +168,7 @@ class Hub:
             head,
             make_line(head, encode(effect.frame)),
             change,
-            partial(self._published, link, effect, room, uid, last),
+            partial(self._published, link, effect, room, uid, bool(again)),
         )
 
     def _published(
@@ -186,10 +188,11 @@ class Hub:
             room.distrust(uid)
             self.perform(link, link.session.succeed(effect.re))
             return
-        room.distrust(uid)
         if off == EPOCH_LOST and not last and link.room is room:
-            self.pod.rooms.mend(room, partial(self._publish, link, effect, True))
-        elif off in (NO_BUS, EPOCH_LOST):
+            self.pod.rooms.mend(room, partial(self._publish, link, effect, uid))
+            return
+        room.distrust(uid)
+        if off in (NO_BUS, EPOCH_LOST):
             self.perform(link, link.session.fail(effect.re, "unavailable", retry_after=RETRY_AFTER_SECONDS))
         else:
             self.pod.rooms.check(room)
@@ -323,7 +326,7 @@ class Hub:
         """See the bus's listener."""
         self.pod.rooms.check_all()
         if wiped:
-            self.pod.spawn(self._entrance.record_all())
+            self.pod.spawn(self._entrance.record(list(self.pod.links.values())))
 
 
 async def _finish(doing: Awaitable[None]) -> None:

@@ -13,15 +13,16 @@ from typing import Any
 
 from callcluster_common.directive import Directive, RoomRule
 from callcluster_common.keyset import KeySet
+from callcluster_common.messages import server
 from callcluster_common.messages.types import IceServer, Limits
 
-from callcluster_signaling.bus import Bus
+from callcluster_signaling.bus import Bus, Head, UnavailableError, make_line
 from callcluster_signaling.effects import Effect
 from callcluster_signaling.links import Link, Writer
 from callcluster_signaling.metrics import Counts
-from callcluster_signaling.room import Evict
+from callcluster_signaling.room import Evict, Room
 from callcluster_signaling.rooms import Rooms
-from callcluster_signaling.session import Policy
+from callcluster_signaling.session import Policy, encode
 from callcluster_signaling.turn import ice_servers
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Pod:
         self.directive: Directive | None = None
         self.keyset: KeySet | None = None
         self.evict: Callable[[Link, Evict], None]
+        self.record: Callable[[list[Link]], Coroutine[Any, Any, None]]
         self.perform: Callable[[Link, list[Effect]], None]
         self.keep_ms = policy.resume_window_seconds * 1000
         self._numbers = itertools.count(1)
@@ -59,6 +61,7 @@ class Pod:
             uid=self.uid,
             evict=lambda link, evicted: self.evict(link, evicted),
             spawn=self.spawn,
+            record=lambda links: self.record(links),
             keep_ms=self.keep_ms,
         )
 
@@ -119,6 +122,17 @@ class Pod:
             directive.turn_ttl_seconds,
         ):
             self._push_turn()
+        for room in self.rooms:
+            if self.closed(room.id):
+                self.spawn(self._end(room))
+
+    async def _end(self, room: Room) -> None:
+        event = server.Event(d=server.EventData(kind="ended"))
+        try:
+            await self.bus.end(room.keys, make_line(Head(self.uid()), encode(event)))
+        except UnavailableError:
+            # The rule stands: nobody comes in, and the next directive tries again.
+            log.warning("a closed room could not be ended", extra={"fields": {"room": room.opaque}})
 
     def follow_keyset(self, keyset: KeySet) -> None:
         """A new TURN key set is in force."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from callcluster_common import redis_keys, room_names
@@ -38,6 +38,7 @@ class Rooms:
         uid: Callable[[], str],
         evict: Callable[[Link, Evict], None],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
+        record: Callable[[list[Link]], Coroutine[Any, Any, None]],
         keep_ms: int,
     ) -> None:
         """Start empty.
@@ -50,6 +51,7 @@ class Rooms:
             uid: makes unique ids.
             evict: called for a local member that is out of its room.
             spawn: runs something in the background.
+            record: records sessions again whose record was lost with the room.
             keep_ms: how long the place of a member without a socket is kept.
         """
         self._bus = bus
@@ -59,6 +61,7 @@ class Rooms:
         self._uid = uid
         self._evict = evict
         self._spawn = spawn
+        self._record = record
         self._keep_ms = keep_ms
         self._rooms: dict[str, Room] = {}
         self._users: dict[str, int] = {}
@@ -68,7 +71,7 @@ class Rooms:
         self._mending: set[str] = set()
         self._afterwards: dict[str, list[Callable[[], None]]] = {}
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Room]:
         return iter(list(self._rooms.values()))
 
     def __len__(self) -> int:
@@ -243,12 +246,16 @@ class Rooms:
             ],
         )
         people = {sid: link.session.person for sid, link in own.items()}
-        state = await self._bus.restore(room.keys, known, people, self._uid(), self._keep_ms)
+        state, since = await self._bus.restore(room.keys, known, people, self._uid(), self._keep_ms)
+        if state.epoch == room.epoch:
+            # Nothing was lost after all.
+            return
         self._counts.restored += 1
-        log.warning(
-            "room rebuilt", extra={"fields": {"room": room.opaque, "members": len(state.occupants)}}
-        )
+        fields = {"room": room.opaque, "members": len(state.occupants)}
+        log.warning("room rebuilt", extra={"fields": fields})
         self._adopt(room, state)
+        self.deliver(room, room.catch_up(since))
+        await self._record([link for link in own.values() if link.room is room])
 
     def _adopt(self, room: Room, state: RoomState) -> None:
         """Take over a state that no sequence of entries leads to, and give it to the members."""

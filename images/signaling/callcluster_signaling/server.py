@@ -48,6 +48,15 @@ MAX_LAG_SECONDS = 5.0
 T = TypeVar("T")
 
 
+class PortError(Exception):
+    """A port can't be listened on; the message says which setting to change."""
+
+    def __init__(self, setting: str, port: int, error: OSError) -> None:
+        super().__init__(
+            f"{setting} {port} can't be used: {error.strerror}; free it or set another {setting}"
+        )
+
+
 class SignalingServer:
     """One signaling process."""
 
@@ -80,13 +89,17 @@ class SignalingServer:
         """Listen.
 
         Raises:
-            OSError: a port is taken.
+            PortError: a port is taken.
         """
         settings = self._settings
+        try:
+            sock = listening(settings.port)
+        except OSError as error:
+            raise PortError("PORT", settings.port, error) from None
         await self.bus.start(self.pod.id, self.hub)
         self._server = await serve(
             self._handle,
-            sock=listening(settings.port),
+            sock=sock,
             backlog=1024,
             process_request=self._process_request,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
@@ -99,7 +112,10 @@ class SignalingServer:
             server_header=None,
             logger=_quiet,
         )
-        control = await self.control.start(settings.control_host, settings.control_port)
+        try:
+            control = await self.control.start(settings.control_host, settings.control_port)
+        except OSError as error:
+            raise PortError("CONTROL_PORT", settings.control_port, error) from None
         for work in (
             self._tick(),
             self._follow(settings.control_keys_file, keyset.parse, self._take_control_keys),
@@ -273,7 +289,7 @@ async def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT has drained the process; a second signal cuts that short.
 
     Raises:
-        OSError: a port is taken.
+        PortError: a port is taken.
     """
     loop = asyncio.get_running_loop()
     asked, forced = asyncio.Event(), asyncio.Event()

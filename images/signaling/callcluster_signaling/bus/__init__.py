@@ -97,6 +97,8 @@ class Return(NamedTuple):
     """Ids of its requests that the history knows."""
     previous: str
     """The claim that it took over, empty if none was alive."""
+    since: int
+    """The offset that ``missed`` goes on from."""
 
 
 class Renewal(NamedTuple):
@@ -250,10 +252,12 @@ class Bus(Protocol):
 
     async def restore(
         self, room: RoomKeys, known: RoomState, people: dict[str, Person], epoch: str, keep_ms: int
-    ) -> RoomState:
+    ) -> tuple[RoomState, list[Entry]]:
         """Rebuild a room that was lost, from what this pod knows; ``people`` are its own members.
 
-        Rooms that another pod has rebuilt already get this pod's own members only.
+        Rooms that another pod has rebuilt already get this pod's own members only. Returns the members of
+        now at the offset at which the epoch began, and the entries since then; where those are not all
+        kept any more, the offset of now.
         """
 
     def post(self, pod: str, data: bytes) -> None:

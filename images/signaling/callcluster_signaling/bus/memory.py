@@ -204,9 +204,9 @@ class MemoryBus:
 
     async def restore(
         self, room: RoomKeys, known: RoomState, people: dict[str, Person], epoch: str, keep_ms: int
-    ) -> RoomState:
+    ) -> tuple[RoomState, list[Entry]]:
         """Memory is lost with the process alone, and then there is nobody to restore for."""
-        return known
+        return known, []
 
     def post(self, pod: str, data: bytes) -> None:
         """See the port."""

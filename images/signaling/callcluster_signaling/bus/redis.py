@@ -22,6 +22,7 @@ from callcluster_signaling.bus import (
     NO_BUS,
     SESSION_MS,
     Done,
+    Entry,
     Head,
     History,
     Listener,
@@ -355,12 +356,13 @@ class RedisBus:
             return None
         if reply[0] != b"ok":
             raise RefusedError(text(reply[0]))
-        _, state, missed, requests, previous = reply
+        _, state, missed, requests, previous, since = reply
         return Return(
             room_state(state),
             None if missed is None else entries(missed),
             [text(request) for request in requests],
             text(previous),
+            int(since),
         )
 
     def publish(
@@ -444,12 +446,16 @@ class RedisBus:
 
     async def restore(
         self, room: RoomKeys, known: RoomState, people: dict[str, Person], epoch: str, keep_ms: int
-    ) -> RoomState:
+    ) -> tuple[RoomState, list[Entry]]:
         """See the port."""
         arguments: list[bytes | str | int] = [epoch, known.epoch, known.off, int(known.locked), keep_ms]
         for sid, line, claim in known.occupants:
             arguments += [sid, line, claim, " ".join(people[sid]) if sid in people else ""]
-        return room_state(await self._eval("restore", room, *arguments))
+        reply, base, found = await self._eval("restore", room, *arguments)
+        state, since = room_state(reply), entries(found)
+        if state.off - int(base) != len(since):
+            return state, []
+        return state._replace(off=int(base)), since
 
     def post(self, pod: str, data: bytes) -> None:
         """See the port."""

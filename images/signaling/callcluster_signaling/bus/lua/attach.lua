@@ -5,7 +5,13 @@ if not previous then return {'gone'} end
 if newest > tonumber(attempt) then return {'replaced'} end
 redis.call('HSET', owners, sid, attempt .. ' ' .. claim)
 redis.call('ZADD', leases, now() + LEASE_MS, sid)
-local last, top = tonumber(off), tonumber(redis.call('HGET', meta, 'off'))
+local found = redis.call('HMGET', meta, 'off', 'epoch', 'former', 'base')
+local last, top, base = tonumber(off), tonumber(found[1]), tonumber(found[4])
+local same = found[2] == epoch
+if not same and found[3] == epoch and last >= base then
+  -- It saw all of the epoch that was lost, so it misses what came after.
+  same, last = true, base
+end
 local missed, requests, first = {}, {}, nil
 for _, entry in ipairs(redis.call('XRANGE', events, '-', '+')) do
   local number = tonumber(string.match(entry[1], '^(%d+)'))
@@ -14,8 +20,7 @@ for _, entry in ipairs(redis.call('XRANGE', events, '-', '+')) do
   if number > last then missed[#missed + 1] = {number, kept} end
   if sender == sid and request ~= '' then requests[#requests + 1] = request end
 end
-local same = redis.call('HGET', meta, 'epoch') == epoch
 if not same or not (last == top or (last < top and first and first <= last + 1)) then missed = false end
 append(line, sid, '')
 keep()
-return {'ok', state(), missed, requests, previous}
+return {'ok', state(), missed, requests, previous, last}

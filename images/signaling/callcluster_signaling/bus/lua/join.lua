@@ -20,7 +20,7 @@ end
 local present = redis.call('HLEN', members)
 if present - #former >= tonumber(capacity) then return {'room_full'} end
 if present == 0 then
-  redis.call('HSET', meta, 'epoch', epoch, 'locked', '0')
+  redis.call('HSET', meta, 'epoch', epoch, 'locked', '0', 'former', '', 'base', redis.call('HGET', meta, 'off') or 0)
   redis.call('DEL', events)
 end
 for _, old in ipairs(former) do

@@ -8,7 +8,8 @@ local lost = not found[1] or (found[1] == known_epoch and off < tonumber(known_o
 local time = now()
 if lost then
   redis.call('DEL', members, owners, people, leases, events)
-  redis.call('HSET', meta, 'epoch', epoch, 'off', math.max(off, tonumber(known_off)), 'locked', locked)
+  off = math.max(off, tonumber(known_off))
+  redis.call('HSET', meta, 'epoch', epoch, 'off', off, 'locked', locked, 'former', known_epoch, 'base', off)
 end
 for i = 6, #ARGV, 4 do
   local sid, line, claim, ids = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
@@ -25,4 +26,9 @@ for i = 6, #ARGV, 4 do
   if own then redis.call('HSET', people, sid, ids) end
 end
 keep()
-return state()
+-- What came since the epoch began: members of the pod that asks have seen none of it.
+local entries, base = {}, tonumber(redis.call('HGET', meta, 'base'))
+for _, entry in ipairs(redis.call('XRANGE', events, base + 1, '+')) do
+  entries[#entries + 1] = {tonumber(string.match(entry[1], '^(%d+)')), entry[2][6]}
+end
+return {state(), base, entries}

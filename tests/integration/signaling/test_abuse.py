@@ -1,0 +1,212 @@
+"""Clients that break the rules hurt nobody but themselves."""
+
+import asyncio
+import json
+import secrets
+import socket
+
+import pytest
+from kit.eventually import eventually
+from kit.sig_client import SigClient, token
+from kit.signaling_server import SignalingProcess
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+CORPUS: list[str | bytes] = [
+    "",
+    " ",
+    "null",
+    "0",
+    '"hello"',
+    "[]",
+    "{}",
+    "{",
+    '{"t":"msg","to":"room","d":{"body":"' + "x" * 8200 + '"}}',
+    '{"t":"msg","to":"room","d":{"body":"' + "x" * 66_000 + '"}}',
+    "[" * 60_000,
+    '{"a":' * 10_000 + "1" + "}" * 10_000,
+    '{"t":"join","d":{"room":"' + "r" * 129 + '"}}',
+    '{"t":"join","d":{"room":"../../etc"}}',
+    '{"t":"\\ud800","d":{}}',
+    '{"t":"ping","d":{"ts":1e999}}',
+    '{"t":"ping","id":"' + "i" * 65 + '","d":{"ts":1}}',
+    '{"t":"key.send","d":{"entries":[]}}',
+    '{"t":"key.send","d":{"entries":[{"to":"__proto__","body":"x"}]}}',
+    '{"t":"mod.kick","d":{"sid":"' + "s" * 16 + '","ban_s":1e30}}',
+    '{"t":"hello","d":{"cid":"' + "c" * 16 + '"}}',
+    '{"t":"welcome","d":{}}',
+    '{"t":"ev","d":{"kind":"ended"}}',
+    '{"t":"resume","d":{"resume_token":"x","cid":"' + "c" * 16 + '","attempt":0}}',
+    '{"t":"offer","to":{"sid":"' + "s" * 16 + '"},"from":"x","off":1,"d":{"sdp":"x"}}',
+    '{"t":"ice","to":{"sid":"' + "s" * 16 + '"},"d":{"candidates":' + json.dumps([{}] * 65) + "}}",
+]
+
+
+@pytest.fixture
+async def room(server: SignalingProcess) -> tuple[str, SigClient, SigClient]:
+    """Two honest members."""
+    name = f"room-{secrets.token_hex(4)}"
+    a, b = [await SigClient.member(server.url, name) for _ in range(2)]
+    await a.event("joined", b.sid)
+    return name, a, b
+
+
+async def _undisturbed(a: SigClient, b: SigClient) -> None:
+    await a.request("msg", {"body": "still fine"}, to="room")
+    await b.expect(lambda frame: frame["t"] == "msg" and frame["d"]["body"] == "still fine")
+
+
+async def test_bent_frames_of_a_member_get_errors_and_nothing_else(
+    server: SignalingProcess, room: tuple[str, SigClient, SigClient]
+) -> None:
+    name, a, b = room
+    member = await SigClient.member(server.url, name)
+    await a.event("joined", member.sid)
+    await b.event("joined", member.sid)
+    for raw in CORPUS:
+        await member.ws.send(raw)
+        error = await member.expect(lambda frame: frame["t"] == "error")
+        assert error["d"]["code"] in ("malformed", "unsupported", "too_large"), raw[:60]
+    await _undisturbed(a, b)
+    await member.request("msg", {"body": "me too"}, to="room")
+    assert not [frame for frame in a.frames if frame["t"] != "msg"]
+
+
+async def test_bent_first_frames_open_nothing(
+    server: SignalingProcess, room: tuple[str, SigClient, SigClient]
+) -> None:
+    for raw in CORPUS:
+        client = await SigClient.connect(server.url)
+        await client.ws.send(raw)
+        if len(raw) > 8192:
+            assert await client.closes() == 4504
+        elif '"hello"' in raw and "cid" in raw:
+            assert await client.closes() == 4500
+        else:
+            error = await client.expect(lambda frame: frame["t"] == "error")
+            assert error["d"]["code"] in (
+                "malformed",
+                "unsupported",
+                "not_authenticated",
+                "resume_failed",
+            )
+    await _undisturbed(*room[1:])
+
+
+async def test_binary_and_oversized_frames_end_their_connection(
+    server: SignalingProcess, room: tuple[str, SigClient, SigClient]
+) -> None:
+    for raw, code in ((b"\x00" * 10, 4504), ("x" * 140_000, 1009)):
+        member = await SigClient.member(server.url, room[0])
+        await member.ws.send(raw)
+        assert await member.closes() == code
+    await _undisturbed(*room[1:])
+
+
+async def test_who_says_nothing_is_shown_out_after_three_seconds(server: SignalingProcess) -> None:
+    silent = await SigClient.connect(server.url)
+    assert await silent.closes(within=8) == 4504
+
+
+async def test_a_flood_is_cut_off_and_its_room_served(
+    server: SignalingProcess, room: tuple[str, SigClient, SigClient]
+) -> None:
+    name, a, b = room
+    flooder = await SigClient.member(server.url, name)
+    frame = json.dumps({"t": "ping", "d": {"ts": 1}})
+
+    async def flood() -> None:
+        try:
+            while True:
+                await flooder.ws.send(frame)
+        except ConnectionClosed:
+            pass
+
+    flooding = asyncio.create_task(flood())
+    await _undisturbed(a, b)
+    assert await flooder.closes() == 4006
+    await flooding
+    await _undisturbed(a, b)
+
+
+async def test_a_member_that_does_not_read_is_cut_off_and_gets_everything_when_it_comes_back(
+    server: SignalingProcess,
+) -> None:
+    name = f"room-{secrets.token_hex(4)}"
+    senders = [await SigClient.member(server.url, name) for _ in range(6)]
+    lazy = await SigClient.hello(server.url)
+    await lazy.join(name)
+    lazy.ws.transport.pause_reading()
+    body = "x" * 8000
+    before, count = _slow(server), 0
+    while _slow(server) == before:
+        for sender in senders:
+            await sender.request("msg", {"body": body}, to="room")
+            count += 1
+        assert count < 2000
+        await asyncio.sleep(0.2)
+    lazy.ws.transport.abort()
+    back = await lazy.resume_on(server.url)
+    if back.resumed["recovered"]:
+        await eventually(lambda: back.off >= senders[0].off)
+    await senders[0].request("ping", {"ts": 1})
+
+
+def _slow(server: SignalingProcess) -> float:
+    name = 'sig_closed_total{code="4002"}'
+    return server.metric(name) if name in server.get("/metrics")[1] else 0.0
+
+
+async def test_http_rubbish_on_the_port_harms_nobody(
+    server: SignalingProcess, room: tuple[str, SigClient, SigClient]
+) -> None:
+    for raw in (
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100,
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 1000 + b"\r\n",
+        b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: no\r\n\r\n",
+        b"\x00" * 4096,
+    ):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(raw)
+            connection.shutdown(socket.SHUT_WR)
+            await asyncio.to_thread(_drain, connection)
+    await _undisturbed(*room[1:])
+    assert "Traceback" not in server.text
+
+
+def _drain(connection: socket.socket) -> None:
+    connection.settimeout(8)
+    try:
+        while connection.recv(65_536):
+            pass
+    except ConnectionError:
+        pass
+
+
+async def test_a_storm_of_handshakes_from_one_address_is_thinned_out(server: SignalingProcess) -> None:
+    async def knock() -> int:
+        try:
+            async with connect(server.url, subprotocols=["sig.v1"], compression=None):  # type: ignore[list-item]
+                await asyncio.sleep(2)
+                return 101
+        except InvalidStatus as refused:
+            return refused.response.status_code
+        except ConnectionClosed:
+            return 101
+
+    results = await asyncio.gather(*(knock() for _ in range(400)))
+    assert set(results) == {101, 429}
+    assert results.count(101) >= 50
+
+    async def again() -> bool:
+        try:
+            client = await SigClient.hello(server.url, token())
+        except InvalidStatus:
+            return False
+        await client.request("ping", {"ts": 1})
+        return True
+
+    await eventually(again, every=0.5)
