@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from browser.sdk.conftest import Opener
 from browser.sdk.tabs import Look
+from playwright.async_api import Error
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
@@ -133,3 +134,15 @@ async def test_messages_reach_the_others_and_open_only_with_the_secret(open_tab:
     look = await bob.until(lambda look: look["messages"])
     assert look["messages"] == [{"sid": ada.sid, "data": {"text": "grüße"}}]
     assert (await eve.look())["messages"] == []
+
+
+async def test_a_browser_that_lacks_something_is_told_what_and_connects_to_nothing(
+    open_tab: Opener, room: str
+) -> None:
+    tab = await open_tab()
+    await tab.page.evaluate("delete window.RTCRtpScriptTransform")
+    with pytest.raises(Error, match="lacks RTCRtpScriptTransform"):
+        await tab.join(room)
+    look = await tab.look()
+    assert look["states"][-1] == {"state": "ended", "reason": "unsupported"}
+    assert look["connections"] == 0

@@ -148,10 +148,14 @@ test('steps of a replaced generation do not outlive it, nor shorten the life of 
   assert.equal(data(await receiving.open(frame(await current.seal(frame(plain))))), hex(plain))
 })
 
-test('being given a key again does not reopen its frames', async () => {
-  const { sending, receiving } = await pair()
-  const sealed = await sending.seal(frame(plain))
-  await receiving.open(frame(sealed))
-  await receiving.learn(KID, base(1))
-  assert.equal(data(await receiving.open(frame(sealed))), null)
+test('being given a key again, even after it was forgotten, does not reopen its frames', async () => {
+  for (const between of [() => undefined, (receiving) => receiving.forget()]) {
+    const { sending, receiving } = await pair()
+    const sealed = await sending.seal(frame(plain))
+    assert.ok(data(await receiving.open(frame(sealed))))
+    await between(receiving)
+    await receiving.learn(KID, base(1))
+    assert.equal(data(await receiving.open(frame(sealed))), null)
+    assert.ok(data(await receiving.open(frame(await sending.seal(frame(plain))))))
+  }
 })

@@ -231,6 +231,17 @@ test('a bundle of another session, an expired, altered or changed one makes a me
   await untrusted(again.line)
 })
 
+test('malformed keys of one member break nothing for the others', async () => {
+  const clock = new Clock()
+  const [ada, bob] = await callOf(clock, ['ada-1234', 'bob-1234'])
+  const { bundle } = bob.keys
+  const malformed = ['A'.repeat(42) + 'B', '', '!', undefined, 7]
+  for (const [index, ik] of malformed.entries()) await ada.keys.joined([{ sid: `eve-${index}xxx`, bundle: { ...bundle, ik } }])
+  for (const [index, ek] of malformed.entries()) await ada.keys.joined([{ sid: `mal-${index}xxx`, bundle: { ...bundle, ek } }])
+  assert.deepEqual(ada.broken, [])
+  assert.equal(await bob.open(ada.sid, await ada.seal('fine')), 'fine')
+})
+
 test('one member with a poisonous key does not keep the others from theirs', async () => {
   const clock = new Clock()
   const [ada, bob] = await callOf(clock, ['ada-1234', 'bob-1234'])

@@ -58,7 +58,7 @@ export class Member {
         learn: (from, kid, baseKey) => {
           member.#work = member.#work.then(() => member.from(from).learn(kid, baseKey.reveal()))
         },
-        forget: (from) => member.receiving.delete(from),
+        forget: (from) => member.from(from).forget(),
       },
     })
     return member

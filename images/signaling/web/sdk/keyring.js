@@ -96,6 +96,8 @@ export class SendingKey {
 export class ReceivingKeys {
   /** @type {Map<number, HeldKey>} newest last */
   #held = new Map()
+  /** @type {Map<number, ReplayWindow>} of every key ever held: one that comes back opens nothing twice */
+  #windows = new Map()
   #speculateAfter = -Infinity
   #now
   opened = 0
@@ -113,8 +115,8 @@ export class ReceivingKeys {
    * @param {Uint8Array} baseKey
    */
   async learn(kid, baseKey) {
-    if (this.#held.has(kid)) return // its replay window must go on
-    const key = await prepare(kid, baseKey, Infinity)
+    if (this.#held.has(kid)) return
+    const key = await this.#prepare(kid, baseKey, Infinity)
     this.#supersede((old) => !isLaterStep(old, kid))
     this.#hold(kid, key)
   }
@@ -129,6 +131,11 @@ export class ReceivingKeys {
     if ('data' in result) this.opened += 1
     else this.failed += 1
     return result
+  }
+
+  /** Forgets all keys: the member left. */
+  forget() {
+    this.#held.clear()
   }
 
   /** Forgets keys whose time is over. */
@@ -185,7 +192,7 @@ export class ReceivingKeys {
     const { expires, baseKey } = /** @type {HeldKey} */ (this.#held.get(from))
     let next = baseKey
     for (let step = 0; step < steps; step += 1) next = await ratchet(SUITE, next)
-    return prepare(kid, next, expires)
+    return this.#prepare(kid, next, expires)
   }
 
   /**
@@ -211,8 +218,20 @@ export class ReceivingKeys {
    */
   #hold(kid, key) {
     this.#held.set(kid, key)
+    this.#windows.set(kid, key.replay)
     if (this.#held.size > MAX_KEYS_PER_MEMBER) this.#held.delete(/** @type {number} */ (this.#held.keys().next().value))
     return key
+  }
+
+  /**
+   * @param {number} kid
+   * @param {Uint8Array} baseKey
+   * @param {number} expires
+   * @returns {Promise<HeldKey>}
+   */
+  async #prepare(kid, baseKey, expires) {
+    const key = await frameKey(SUITE, BigInt(kid), baseKey, 'decrypt')
+    return { baseKey, key, replay: this.#windows.get(kid) ?? new ReplayWindow(), expires }
   }
 }
 
@@ -222,16 +241,6 @@ export class ReceivingKeys {
  */
 function isLaterStep(kid, other) {
   return generationOf(kid) === generationOf(other) && kid > other
-}
-
-/**
- * @param {number} kid
- * @param {Uint8Array} baseKey
- * @param {number} expires
- * @returns {Promise<HeldKey>}
- */
-async function prepare(kid, baseKey, expires) {
-  return { baseKey, key: await frameKey(SUITE, BigInt(kid), baseKey, 'decrypt'), replay: new ReplayWindow(), expires }
 }
 
 /**

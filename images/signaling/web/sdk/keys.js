@@ -1,4 +1,5 @@
 import { makeBundle, verifyBundle } from './bundle.js'
+import { fromB64 } from './encode.js'
 import { openEnvelope, sealEnvelope } from './envelope.js'
 import { generateKeyPair } from './hpke.js'
 import { OwnKey } from './own_key.js'
@@ -257,7 +258,7 @@ export class KeyExchange {
     )
     const trusted = []
     for (const { sid, keys, bundle } of verified) {
-      if (bundle) this.#shown.set(sid, bundle.ik)
+      if (bundle && isKey(bundle.ik)) this.#shown.set(sid, bundle.ik)
       const shown = JSON.stringify(bundle)
       const pin = this.#pins.get(sid)
       if (!keys || this.#dropped || (pin && pin.bundle !== shown)) continue
@@ -378,5 +379,17 @@ export class KeyExchange {
     const others = [...this.#shown.values()]
     const code = others.length ? await securityCode(this.#o.room, [this.bundle.ik, ...others]) : null
     if (!this.#dropped) this.#o.onChange(code)
+  }
+}
+
+/**
+ * @param {unknown} text
+ * @returns {text is string}
+ */
+function isKey(text) {
+  try {
+    return typeof text === 'string' && fromB64(text).length === 32
+  } catch {
+    return false
   }
 }

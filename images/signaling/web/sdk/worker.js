@@ -35,7 +35,8 @@ const receiving = new Map()
 const tracks = new Set()
 /** @type {Map<string, number>} */
 const reportedMissing = new Map()
-const gone = { opened: 0, failed: 0 }
+/** @type {Set<string>} members that are not in the call any more; what they sent before stays in the counts */
+const gone = new Set()
 let work = Promise.resolve()
 
 scope.onrtctransform = (/** @type {{transformer: Transformer}} */ event) => {
@@ -71,15 +72,12 @@ async function handle(op, { sid, kid, baseKey }) {
     case 'use':
       return sending.use(kid, baseKey)
     case 'learn':
+      gone.delete(sid)
       await keysOf(sid).learn(kid, baseKey)
       return wake(sid)
-    case 'forget': {
-      const keys = receiving.get(sid)
-      gone.opened += keys?.opened ?? 0
-      gone.failed += keys?.failed ?? 0
-      receiving.delete(sid)
-      return
-    }
+    case 'forget':
+      gone.add(sid)
+      return receiving.get(sid)?.forget()
   }
 }
 
@@ -153,11 +151,12 @@ function keysOf(sid) {
 
 /** @returns {import('./frame_crypto.js').Report} */
 function report() {
-  let { opened, failed } = gone
+  let opened = 0
+  let failed = 0
   /** @type {Record<string, {opened: number, failed: number}>} */
   const members = {}
   for (const [sid, keys] of receiving) {
-    members[sid] = { opened: keys.opened, failed: keys.failed }
+    if (!gone.has(sid)) members[sid] = { opened: keys.opened, failed: keys.failed }
     opened += keys.opened
     failed += keys.failed
   }
