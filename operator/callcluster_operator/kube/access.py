@@ -61,6 +61,8 @@ async def open_access(kubeconfig: Path | None) -> Access:
     settings = Configuration()
     try:
         if kubeconfig is not None:
+            if not kubeconfig.is_file():  # noqa: ASYNC240 - once, at start
+                raise FileNotFoundError(f"{kubeconfig} is no file")
             await config.load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=str(kubeconfig), client_configuration=settings
             )

@@ -73,14 +73,12 @@ async def test_an_invalid_spec_is_a_condition_and_disturbs_nobody(
             specs = {name.replace("_", "-"): spec for name, (spec, _) in BAD_CALLCLUSTERS.items()}
             for name, spec in specs.items():
                 await cluster.create(callcluster(name, "default", spec))
-            for name, spec in WILD_SPECS.items():
+            for name, wild in WILD_SPECS.items():
                 bad = callcluster(name, "default", {})
-                await cluster.create({**bad, "spec": spec} if spec is not None else _without_spec(bad))
-            for number, spec in enumerate(
-                [None, [], {}, {"clusterRef": None}, {"clusterRef": {"name": 3}}]
-            ):
+                await cluster.create({**bad, "spec": wild} if wild is not None else _without_spec(bad))
+            for number, wild in enumerate(WILD_ROOM_SPECS):
                 bad = room(f"r-{number}", "default", {})
-                await cluster.create({**bad, "spec": spec} if spec is not None else _without_spec(bad))
+                await cluster.create({**bad, "spec": wild} if wild is not None else _without_spec(bad))
             await cluster.create(callcluster("good", "default", {}))
 
             async def good_is_served() -> bool:
