@@ -1,6 +1,6 @@
 /** Runs in every tab before the page: watches what the browser does with connections, and keeps what calls report. */
 {
-  const seen = (window.seen = { connections: [], descriptions: 0, keys: [], events: {}, states: [], warnings: [], messages: [], muteRequests: [] })
+  const seen = (window.seen = { connections: [], descriptions: 0, keys: [], baseKeys: [], events: {}, states: [], warnings: [], messages: [], muteRequests: [] })
 
   window.RTCPeerConnection = class extends RTCPeerConnection {
     constructor(configuration) {
@@ -36,6 +36,7 @@
     const { use } = FrameCrypto.prototype
     FrameCrypto.prototype.use = function (kid, baseKey) {
       seen.keys.push(kid)
+      seen.baseKeys.push(Array.from(baseKey.reveal()))
       return use.call(this, kid, baseKey)
     }
     const call = (window.call = new Call({ ...options, secret: b64(secret) }))

@@ -24,7 +24,11 @@ class Tab:
         self.port = port
         self.sid = ""
         self.complaints: list[str] = []
+        self.told: list[str] = []
+        """All that left the page by its sockets and its console."""
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self.told.append(message.text))
+        page.on("websocket", lambda socket: socket.on("framesent", self._sent))
 
     @staticmethod
     async def open(browser: BrowserContext, port: int) -> Tab:
@@ -33,6 +37,9 @@ class Tab:
         await page.add_init_script(path=HARNESS)
         await page.goto(f"http://localhost:{port}/sdk/index.js")
         return Tab(page, port)
+
+    def _sent(self, frame: str | bytes) -> None:
+        self.told.append(frame if isinstance(frame, str) else frame.decode(errors="replace"))
 
     async def join(
         self, room: str, *, secret: bytes | None = SECRET, name: str = "", **options: Any

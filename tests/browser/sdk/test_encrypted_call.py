@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import base64
+
 import pytest
 from browser.sdk.conftest import Opener
-from browser.sdk.tabs import Look
+from browser.sdk.tabs import SECRET, Look
 from playwright.async_api import Error
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -134,6 +136,27 @@ async def test_messages_reach_the_others_and_open_only_with_the_secret(open_tab:
     look = await bob.until(lambda look: look["messages"])
     assert look["messages"] == [{"sid": ada.sid, "data": {"text": "grüße"}}]
     assert (await eve.look())["messages"] == []
+
+
+async def test_no_key_secret_name_or_message_leaves_the_page(open_tab: Opener, room: str) -> None:
+    ada = await (await open_tab()).join(room, name="Ada Canary")
+    bob = await (await open_tab()).join(room, name="Bob Canary")
+    await ada.flows()
+    await ada.page.evaluate("call.send({ text: 'Message Canary' })")
+    await bob.until(lambda look: look["messages"])
+    await bob.page.evaluate("call.leave()")
+    await ada.until(lambda look: len(look["keys"]) > 2)
+
+    keys = [SECRET, *map(bytes, await ada.page.evaluate("seen.baseKeys"))]
+    assert len(keys) > 3
+    canaries = [
+        "Canary",
+        *(form for key in keys for form in (key.hex(), base64.b64encode(key).decode()[:40])),
+    ]
+    canaries += [base64.urlsafe_b64encode(key).decode()[:40] for key in keys]
+    told = "\n".join(ada.told + bob.told)
+    assert '"t":"key.send"' in told
+    assert [canary for canary in canaries if canary in told] == []
 
 
 async def test_a_browser_that_lacks_something_is_told_what_and_connects_to_nothing(
