@@ -85,6 +85,8 @@ class AgentProcess:
     variables: Mapping[str, str] = field(default_factory=dict)
     relay_ports: int = 32
     host: str = "127.0.0.1"
+    wrapper: tuple[str, ...] = ()
+    """A command that runs the agent's."""
     log: str = field(default="", init=False)
     token: Key = field(default_factory=lambda: new_key("c1"), init=False)
 
@@ -130,7 +132,7 @@ class AgentProcess:
         if self.keyset:
             self.write_keys(self.keyset)
         self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "callcluster_turn"),
+            *(*self.wrapper, sys.executable, "-m", "callcluster_turn"),
             env=self.environment(),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -148,7 +148,7 @@ class Agent:
             return web.Response(
                 status=409, text=f"key {kid} is still accepted: take it out of the key set first\n"
             )
-        run = self._supervisor.run_
+        run = self._supervisor.current
         if run is None or not run.coturn.running:
             return web.json_response({"ended": 0})
         try:
@@ -253,6 +253,8 @@ class Agent:
             relay_ports=range(settings.min_port, settings.max_port + 1),
             listening_ip=settings.listening_ip,
             listening_port=settings.listening_port,
+            # While draining every open port counts: a call may have got a probe's since.
+            probe_ports=frozenset() if self._drain.active else self._health.probe_ports,
         )
         return self._occupancy
 

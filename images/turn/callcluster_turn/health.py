@@ -17,6 +17,8 @@ from callcluster_turn.supervisor import FatalError, Run, Supervisor
 log = logging.getLogger(__name__)
 
 STEADY_SECONDS = 10.0
+LINGER_SECONDS = 3.0
+"""coturn closes a relay port 1 to 2 seconds after its allocation has ended."""
 EAGER_SECONDS = 0.2
 """Pace while something is wrong or unproven."""
 
@@ -36,6 +38,8 @@ class Health:
         self._finding: str | None = None
         self._told: str | None = "starting"
         """The last state that was logged."""
+        self._probes: dict[int, float] = {}
+        """Relay ports of self-checks, and when coturn will have closed each."""
         self.keyset: KeySet | None = None
         """The set in coturn's table."""
         self.acknowledged = ""
@@ -46,9 +50,16 @@ class Health:
         """What is wrong with the server at this moment, or ``None``."""
         if self._supervisor.problem is not None:
             return self._supervisor.problem
-        if self._checked_run is not self._supervisor.run_:
+        if self._checked_run is not self._supervisor.current:
             return "coturn has started and was not checked yet"
         return self._finding
+
+    @property
+    def probe_ports(self) -> frozenset[int]:
+        """Relay ports that self-checks have just given back, while coturn may still hold them."""
+        now = asyncio.get_running_loop().time()
+        self._probes = {port: gone for port, gone in self._probes.items() if now < gone}
+        return frozenset(self._probes)
 
     def adopt(self, keyset: KeySet, *, proven: bool) -> None:
         """Take note of a set that was written to coturn's table, and check it now."""
@@ -73,7 +84,7 @@ class Health:
                 pass  # time for the next check
 
     async def _look(self, draining: Callable[[], bool]) -> None:
-        before, run = self._told, self._supervisor.run_
+        before, run = self._told, self._supervisor.current
         if self._supervisor.problem is None:
             try:
                 self._finding = await self._check(run, draining)
@@ -116,11 +127,12 @@ class Health:
             denied = (
                 () if run is self._policed_run else peers.probes(settings.peers, version, settings.relay_ip)
             )
-            allocated = await selfcheck.allocate(
+            port = await selfcheck.allocate(
                 settings.listening_ip, settings.listening_port, key, version, denied
             )
-            if allocated:
+            if port is not None:
                 self._policed_run = run
+                self._probes[port] = asyncio.get_running_loop().time() + LINGER_SECONDS
         if keyset is self.keyset:
             self._proven = frozenset(keyset.keys)
             self.acknowledged = fingerprint(keyset)

@@ -64,7 +64,8 @@ class KeyTable:
             connection.execute("DELETE FROM turn_secret")
             connection.executemany(
                 "INSERT INTO turn_secret (realm, value) VALUES (?, ?)",
-                [(self._realm, secret) for secret in secrets],
+                # Two key ids may stand for one secret; the table can't hold it twice.
+                [(self._realm, secret) for secret in dict.fromkeys(secrets)],
             )
             connection.execute("COMMIT")
 

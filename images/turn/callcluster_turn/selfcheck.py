@@ -144,7 +144,7 @@ async def allocate(
     key: Key,
     relay_version: int,
     denied_peers: Iterable[IPAddress] = (),
-) -> bool:
+) -> int | None:
     """Allocate with a credential minted from ``key``, ask for permissions, and give the relay port back.
 
     Args:
@@ -155,7 +155,7 @@ async def allocate(
         denied_peers: peers of that IP version to which a permission must be refused.
 
     Returns:
-        Whether there was a port to allocate; a full server proves the key all the same, but no peer.
+        The relay port that was used, or ``None`` from a full server: that proves the key, but no peer.
 
     Raises:
         PeerPolicyError: one of them is permitted.
@@ -169,7 +169,7 @@ async def allocate(
             if answer.error == ALLOCATION_MISMATCH:
                 continue  # the kernel gave us the port of a client that left within the last two seconds
             if answer.error in FULL:
-                return False
+                return None
             if answer.error is not None:
                 raise SelfCheckError(f"Allocate with key {key.kid} is refused with {answer.error}")
             try:
@@ -178,7 +178,10 @@ async def allocate(
                 released = await checker.request(client, Method.REFRESH, [lifetime_attribute(0)])
             if released.error is not None:
                 raise SelfCheckError(f"Refresh is refused with {released.error}")
-            return True
+            relayed = answer.address(Attribute.XOR_RELAYED_ADDRESS)
+            if relayed is None:
+                raise SelfCheckError("Allocate gave no relay address")
+            return relayed[1]
     raise SelfCheckError("Allocate is refused as a repetition")
 
 

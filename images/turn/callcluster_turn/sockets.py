@@ -137,13 +137,17 @@ def occupancy(
     relay_ports: range,
     listening_ip: IPAddress,
     listening_port: int,
+    probe_ports: frozenset[int],
 ) -> Occupancy:
-    """Sort the table's rows into coturn's own (by inode) and others that stand in its way."""
+    """Sort the table's rows into coturn's own (by inode) and others that stand in its way.
+
+    Relay ports of coturn's that self-checks used, ``probe_ports``, are no allocations.
+    """
     allocations = foreign_relay = foreign_listeners = 0
     for row in rows:
         if row.port in relay_ports and _meets(row.address, relay_ip):
             if row.inode in own:
-                allocations += 1
+                allocations += row.port not in probe_ports
             else:
                 foreign_relay += 1
         elif row.port == listening_port and _meets(row.address, listening_ip):

@@ -66,7 +66,7 @@ class Supervisor:
         self._fatal: str | None = None
         self._last_notes: deque[str] = deque(maxlen=8)
         self._retired = False
-        self.run_: Run | None = None
+        self.current: Run | None = None
         self._listening = False
         self.changed = asyncio.Event()
         """Set when there is something new to check."""
@@ -79,12 +79,12 @@ class Supervisor:
     @property
     def running(self) -> bool:
         """Whether there is a coturn process."""
-        return self.run_ is not None and self.run_.coturn.running
+        return self.current is not None and self.current.coturn.running
 
     @property
     def pid(self) -> int:
         """Process id of coturn, 0 without one."""
-        return self.run_.coturn.pid if self.run_ is not None and self.running else 0
+        return self.current.coturn.pid if self.current is not None and self.running else 0
 
     @property
     def certificate_expires(self) -> float:
@@ -101,7 +101,7 @@ class Supervisor:
         Returns:
             Whether it does so already; if not, ask again.
         """
-        if not self.running or self.run_ is None:
+        if not self.running or self.current is None:
             return True
         if not self._profile.drains_on_signal:
             try:
@@ -110,15 +110,15 @@ class Supervisor:
                 log.exception("the key table can't be emptied; trying again")
                 return False
             return True
-        if not self.run_.coturn.handles(signal.SIGUSR1):
+        if not self.current.coturn.handles(signal.SIGUSR1):
             return False
-        self.run_.coturn.signal(signal.SIGUSR1)
+        self.current.coturn.signal(signal.SIGUSR1)
         return True
 
     def reload_certificate(self) -> None:
         """Tell coturn of a new pair, as soon as it can be told."""
-        if self._reload_wanted and self.run_ is not None and self.run_.coturn.handles(signal.SIGUSR2):
-            self.run_.coturn.signal(signal.SIGUSR2)
+        if self._reload_wanted and self.current is not None and self.current.coturn.handles(signal.SIGUSR2):
+            self.current.coturn.signal(signal.SIGUSR2)
             self._reload_wanted = False
             log.info("certificate reloaded")
 
@@ -208,7 +208,7 @@ class Supervisor:
         self._reload_wanted = False
         self._last_notes.clear()
         coturn = await Coturn.start(self._path, path, self._take)
-        self.run_ = Run(coturn, cli_port, run_password)
+        self.current = Run(coturn, cli_port, run_password)
         log.info("coturn started")
         try:
             status = await coturn.listen()
@@ -238,9 +238,9 @@ class Supervisor:
             self._last_notes.clear()
         elif isinstance(event, Note):
             self._last_notes.append(event.line)
-        elif isinstance(event, Fatal) and self.run_ is not None:
+        elif isinstance(event, Fatal) and self.current is not None:
             self._fatal = event.line
-            self.run_.coturn.signal(signal.SIGKILL)
+            self.current.coturn.signal(signal.SIGKILL)
 
     def _listeners(self) -> list[Listener]:
         settings = self._settings

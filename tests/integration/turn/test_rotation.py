@@ -90,6 +90,14 @@ async def test_a_set_is_acknowledged_only_after_the_server_was_seen_to_accept_it
         await agent.ready()
 
 
+async def test_a_self_check_is_no_allocation(make_agent: MakeAgent, k2: Key) -> None:
+    async with make_agent() as agent:
+        await agent.ready()
+        assert (await agent.report()).allocations == 0
+        await agent.rotate(key_set(k2))
+        assert (await agent.report()).allocations == 0
+
+
 async def test_without_keys_nobody_gets_in(make_agent: MakeAgent, k1: Key) -> None:
     async with make_agent(keys=False) as agent:
         await eventually(lambda: agent.says("no key set yet"))

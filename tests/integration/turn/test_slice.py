@@ -22,7 +22,7 @@ async def test_a_slice_of_n_ports_carries_n_allocations(make_agent: MakeAgent, k
             await eventually(partial(allocated, client))
         async with agent.client(k1, "one too many") as another:
             assert (await another.allocate()).error == 508
-        assert (await agent.report()).allocations == 4
+        await eventually(lambda: carries(agent, 4))
         assert await agent.metric("callcluster_turn_relay_ports") == 4
         await eventually(lambda: counted_as_full(agent))
 
@@ -33,6 +33,10 @@ async def test_a_slice_of_n_ports_carries_n_allocations(make_agent: MakeAgent, k
 
 async def allocated(client: TURNClient) -> bool:
     return (await client.allocate()).error is None
+
+
+async def carries(agent: AgentProcess, allocations: int) -> bool:
+    return (await agent.report()).allocations == allocations
 
 
 async def counted_as_full(agent: AgentProcess) -> bool:

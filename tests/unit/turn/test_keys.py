@@ -49,11 +49,17 @@ def test_no_keys_empty_the_table(table: KeyTable) -> None:
     assert rows(table) == []
 
 
+def test_a_secret_under_two_key_ids_stands_there_once(table: KeyTable) -> None:
+    table.replace(["one", "one"])
+
+    assert rows(table) == [("calls.example", "one")]
+
+
 def test_a_failed_change_leaves_the_table_as_it_was(table: KeyTable) -> None:
     table.replace(["one"])
 
-    with pytest.raises(sqlite3.IntegrityError):
-        table.replace(["two", "two"])
+    with pytest.raises(sqlite3.ProgrammingError):
+        table.replace(["two", object()])  # type: ignore[list-item]  # what SQLite can't store
 
     assert rows(table) == [("calls.example", "one")]
 

@@ -18,6 +18,7 @@ from callcluster_turn.stun import Attribute, Kind, Message, Method
 KEY = Key("k1", "s" * 40)
 REALM = "calls.example"
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
+RELAY_PORT = 20007
 PEER = ipaddress.ip_address("169.254.169.254")
 
 Behaviour = Callable[[Message], int | None]
@@ -44,14 +45,16 @@ class Server(asyncio.DatagramProtocol):
         elif username is None:
             self.answer(request, addr, 401, ((Attribute.REALM, REALM.encode()), (Attribute.NONCE, b"n")))
         else:
-            self.answer(request, addr, self.behave(request), (), username.decode())
+            value = stun.xor_address(LOOPBACK, RELAY_PORT, request.transaction)
+            relayed = ((Attribute.XOR_RELAYED_ADDRESS, value),)
+            self.answer(request, addr, self.behave(request), relayed, username.decode())
 
     def answer(
         self,
         request: Message,
         addr: tuple[str, int],
         error: int | None,
-        attributes: tuple[tuple[int, bytes], ...],
+        attributes: tuple[tuple[Attribute, bytes], ...],
         username: str | None = None,
     ) -> None:
         key = None
@@ -80,7 +83,7 @@ def denies_peers(request: Message) -> int | None:
 
 async def test_an_allocation_is_made_and_given_back() -> None:
     async with server(denies_peers) as (turn, port):
-        assert await selfcheck.allocate(LOOPBACK, port, KEY, 4, [PEER])
+        assert await selfcheck.allocate(LOOPBACK, port, KEY, 4, [PEER]) == RELAY_PORT
 
     assert turn.methods == [
         Method.ALLOCATE,
@@ -101,7 +104,7 @@ async def test_a_permitted_peer_that_must_be_denied_is_told_and_the_port_given_b
 @pytest.mark.parametrize("code", [486, 508])
 async def test_a_full_server_proves_the_key(code: int) -> None:
     async with server(lambda _: code) as (_, port):
-        assert not await selfcheck.allocate(LOOPBACK, port, KEY, 4)
+        assert await selfcheck.allocate(LOOPBACK, port, KEY, 4) is None
 
 
 @pytest.mark.parametrize("code", [401, 403, 500])
@@ -116,7 +119,7 @@ async def test_a_refused_key_is_named_by_its_id(code: int) -> None:
 async def test_a_port_that_was_just_used_is_left_for_another() -> None:
     refusals = iter([437])
     async with server(lambda r: next(refusals, None) if r.method == Method.ALLOCATE else None) as (_, port):
-        assert await selfcheck.allocate(LOOPBACK, port, KEY, 4)
+        assert await selfcheck.allocate(LOOPBACK, port, KEY, 4) == RELAY_PORT
 
 
 async def test_a_server_that_does_not_know_the_key_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,7 @@ def test_rows_are_sorted_into_own_and_foreign() -> None:
     rows = [
         UDPSocket(NODE, 20000, 1),
         UDPSocket(NODE, 20999, 2),
+        UDPSocket(NODE, 20500, 4),  # of a self-check
         UDPSocket(NODE, 20001, 99),  # foreign
         UDPSocket(any4, 20002, 98),  # foreign: a wildcard stands in the way, too
         UDPSocket(any6, 20003, 97),  # foreign
@@ -62,11 +63,12 @@ def test_rows_are_sorted_into_own_and_foreign() -> None:
 
     found = sockets.occupancy(
         rows,
-        frozenset({1, 2, 3}),
+        frozenset({1, 2, 3, 4}),
         relay_ip=NODE,
         relay_ports=range(20000, 21000),
         listening_ip=NODE,
         listening_port=3478,
+        probe_ports=frozenset({20500}),
     )
 
     assert found == Occupancy(allocations=2, foreign_relay=3, foreign_listeners=1)
