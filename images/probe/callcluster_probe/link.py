@@ -22,10 +22,10 @@ from callcluster_common.messages.server import AnswerRelay, IceRelay, OfferRelay
 from callcluster_common.messages.types import ToMember
 
 from callcluster_probe.e2ee.frames import Source
-from callcluster_probe.webrtc import PeerLink
+from callcluster_probe.webrtc import NegotiationError, PeerLink
 
 ANSWER_WITHIN_S = 8.0
-"""Without a connection after this time the other side is asked to start anew."""
+"""Without a connection after this time negotiation starts anew; each time it waits twice as long."""
 
 LinkFrame = OfferRelay | AnswerRelay | IceRelay | RestartRelay
 
@@ -93,18 +93,23 @@ class Link:
         await asyncio.gather(*(c.close() for c in connections), *self._closing, return_exceptions=True)
 
     async def _run(self) -> None:
+        patience = ANSWER_WITHIN_S
         if self._offers:
             await self._offer()
         while True:
             try:
-                frame = await asyncio.wait_for(self._work.get(), ANSWER_WITHIN_S)
-            except TimeoutError:
-                if not self.connected:
-                    self._post(Restart(to=ToMember(self.sid)))
-                continue
-            try:
+                frame = await asyncio.wait_for(self._work.get(), patience)
                 await self._do(frame)
-            except ValueError as error:
+            except TimeoutError:
+                if self.connected:
+                    patience = ANSWER_WITHIN_S
+                    continue
+                patience *= 2
+                if self._offers:
+                    await self._offer()
+                else:
+                    self._post(Restart(to=ToMember(self.sid)))
+            except NegotiationError as error:
                 self.trouble = str(error)
 
     async def _do(self, frame: LinkFrame) -> None:
@@ -126,7 +131,9 @@ class Link:
                 await self._offer()
 
     def _negotiating(self) -> bool:
-        return self._next is not None and asyncio.get_running_loop().time() < self._made + ANSWER_WITHIN_S
+        if self._next is None or self._next.state in ("failed", "closed"):
+            return False
+        return asyncio.get_running_loop().time() < self._made + ANSWER_WITHIN_S
 
     async def _offer(self) -> None:
         connection = self._renew()

@@ -7,7 +7,8 @@ public way to hand out the encoded frame. ``tests/integration/probe/test_webrtc.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
@@ -86,6 +87,10 @@ class IceSettings:
         return self.turn_transport == ("tcp" if url.endswith("transport=tcp") else "udp")
 
 
+class NegotiationError(Exception):
+    """A description or candidate can't be used, or the connection is gone."""
+
+
 class PeerLink:
     """A connection with three media sections, in the order of ``SOURCES``.
 
@@ -141,8 +146,13 @@ class PeerLink:
         return self._connection.signalingState == "have-local-offer"
 
     async def offer(self) -> str:
-        """An offer with all candidates in it."""
-        await self._connection.setLocalDescription(await self._connection.createOffer())
+        """An offer with all candidates in it.
+
+        Raises:
+            NegotiationError: the connection is gone.
+        """
+        with _one_error("making an offer"):
+            await self._connection.setLocalDescription(await self._connection.createOffer())
         self.gathered = True
         return self._connection.localDescription.sdp
 
@@ -150,10 +160,11 @@ class PeerLink:
         """Answer an offer, all candidates included.
 
         Raises:
-            ValueError: the offer is not usable.
+            NegotiationError: the offer is not usable.
         """
         await self._set_remote(offer, "offer")
-        await self._connection.setLocalDescription(await self._connection.createAnswer())
+        with _one_error("making an answer"):
+            await self._connection.setLocalDescription(await self._connection.createAnswer())
         self.gathered = True
         return self._connection.localDescription.sdp
 
@@ -161,7 +172,7 @@ class PeerLink:
         """Take the answer to this side's offer.
 
         Raises:
-            ValueError: the answer is not usable.
+            NegotiationError: the answer is not usable.
         """
         await self._set_remote(answer, "answer")
 
@@ -170,7 +181,11 @@ class PeerLink:
         return bool(self._remote_sdp) and _transport_of(offer) == _transport_of(self._remote_sdp)
 
     async def add_candidates(self, candidates: list[IceCandidate], end: bool) -> None:
-        """Add trickled candidates; what is no candidate is ignored, as browsers do."""
+        """Add trickled candidates; what is no candidate is ignored, as browsers do.
+
+        Raises:
+            NegotiationError: the connection is gone.
+        """
         for candidate in candidates:
             if not candidate.candidate:
                 end = True
@@ -180,7 +195,8 @@ class PeerLink:
             except (ValueError, IndexError, AssertionError):
                 continue
             parsed.sdpMid, parsed.sdpMLineIndex = candidate.sdp_mid, candidate.sdp_m_line_index
-            await self._connection.addIceCandidate(parsed)
+            with _one_error("adding a candidate"):
+                await self._connection.addIceCandidate(parsed)
         if end:
             await self._connection.addIceCandidate(None)
 
@@ -223,12 +239,8 @@ class PeerLink:
         await self._connection.close()
 
     async def _set_remote(self, sdp: str, kind: str) -> None:
-        try:
+        with _one_error(f"taking the {kind}"):
             await self._connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
-        except ValueError:
-            raise
-        except Exception as error:  # aiortc's parser raises what it likes for what it can't read
-            raise ValueError(f"the {kind} is not usable: {error}") from error
         self._remote_sdp = sdp
 
     def _state_changed(self) -> None:
@@ -324,6 +336,15 @@ def _tap(receiver: RTCRtpReceiver, source: Source, on_frame: Callable[[Source, b
         getattr(receiver, name)  # fail loudly where a release of aiortc renamed it
         setattr(receiver, name, tap)
     return tap
+
+
+@contextmanager
+def _one_error(doing: str) -> Iterator[None]:
+    """For aiortc raises what comes up, down to IndexError for an SDP that it can't read."""
+    try:
+        yield
+    except Exception as error:
+        raise NegotiationError(f"{doing}: {error or type(error).__name__}") from error
 
 
 def _transport_of(sdp: str) -> frozenset[str]:

@@ -96,7 +96,7 @@ async def test_each_hears_and_sees_the_other(
         await tab.join(room, name="Page")
     look = await tab.flows()
     assert set(look["codecs"]) == {"video/VP8"}
-    assert look["encryption"]["active"]
+    await tab.until(lambda look: look["encryption"]["active"])
     await hears_and_sees(caller, tab.sid)
     assert caller.member.keys
     look = await tab.look()
