@@ -50,7 +50,8 @@ test('losing and finding the connection is said', () => {
 
 test('a change of the encryption is said', () => {
   const encryption = { ...initialCall().encryption, state: 'encrypted' }
-  assert.deepEqual(between({}, { encryption }), ['Encryption: Encrypted.'])
+  const members = [ME, member('bo')]
+  assert.deepEqual(between({ members }, { members, encryption }), ['Encryption: Encrypted.'])
 })
 
 test('what did not change is not said', () => {
