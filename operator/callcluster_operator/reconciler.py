@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from callcluster_operator.cluster import Cluster, ConflictError
+from callcluster_operator.cluster import Cluster, ConflictError, InvalidObjectError
 from callcluster_operator.kube.execute import execute
 from callcluster_operator.kube.gather import children_of, control_keys, gather, neighbours_of, owner_of
 from callcluster_operator.objects import POD, Object, Ref, ref_of
@@ -14,6 +14,7 @@ from callcluster_operator.observed import Observed, Platform
 from callcluster_operator.plan import Apply, Plan
 from callcluster_operator.planning.plan import plan
 from callcluster_operator.planning.rooms import plan_orphan
+from callcluster_operator.planning.status import refused_steps
 from callcluster_operator.workload.reports import ReportReader
 
 CONFLICT_SECONDS = 0.1
@@ -54,7 +55,7 @@ class Reconciler:
         gets an empty plan.
 
         Raises:
-            InvalidObjectError: the API server refuses an object for good.
+            InvalidObjectError: the API server refuses an object; the status says so.
             ClusterError: worth another try after a while.
         """
         callcluster = await self._cluster.get(ref)
@@ -118,6 +119,10 @@ class Reconciler:
             await execute(self._cluster, self._reports, planned, keys)
         except ConflictError:
             return dataclasses.replace(planned, wake_after=CONFLICT_SECONDS)
+        except InvalidObjectError as error:
+            for step in refused_steps(observed.callcluster, str(error), observed.now):
+                await self._cluster.write_status(step.ref, step.status)
+            raise
         return planned
 
 

@@ -79,17 +79,27 @@ def status_steps(installation: Installation, outlook: Outlook) -> tuple[WriteSta
 def invalid_steps(callcluster: Object, problems: Problems, now: float) -> tuple[WriteStatus, ...]:
     """Say what is wrong with the spec. All else in the status stays as it was: it still runs."""
     message = "; ".join(str(problem) for problem in problems)
-    before: dict[str, Any] = callcluster.get("status") or {}
     said = [
         Condition(conditions.READY, "False", "InvalidSpec", message),
         Condition(conditions.PROGRESSING, "False", "InvalidSpec", message),
     ]
+    return _say(callcluster, said, now)
+
+
+def refused_steps(callcluster: Object, refusal: str, now: float) -> tuple[WriteStatus, ...]:
+    """Say that the API server refuses an object of ours. Where members can place calls, they still can."""
+    said = [Condition(conditions.PROGRESSING, "False", "Refused", refusal)]
+    before = (callcluster.get("status") or {}).get("conditions", ())
+    if not any(each["type"] == conditions.READY and each["status"] == "True" for each in before):
+        said.append(Condition(conditions.READY, "False", "Refused", refusal))
+    return _say(callcluster, said, now)
+
+
+def _say(callcluster: Object, said: list[Condition], now: float) -> tuple[WriteStatus, ...]:
+    before: dict[str, Any] = callcluster.get("status") or {}
     kept = {key: value for key, value in before.items() if key not in ("conditions", "observedGeneration")}
-    old = [
-        condition
-        for condition in before.get("conditions", ())
-        if condition["type"] not in (conditions.READY, conditions.PROGRESSING)
-    ]
+    types = {condition.type for condition in said}
+    old = [each for each in before.get("conditions", ()) if each["type"] not in types]
     return _write(callcluster, kept, said, now, keep=old)
 
 
@@ -175,6 +185,9 @@ def _turn_available(installation: Installation, tier: Tier) -> Condition:
         if scheduled.get("reason") == "Unschedulable":
             text = scheduled.get("message", "no node fits")
             return said("False", "Unschedulable", f"{server.name}: {text}")
+    silent = [server.name for server in tier.servers if server.could_take_sessions and not server.report]
+    if silent:
+        return said("False", "NotReporting", f"{', '.join(silent)}: no answer on the control port")
     if tier.servers:
         return said("False", "PodsNotReady", "no TURN server is ready: look at the pods' events")
     return said("False", "NoServers", "no TURN server runs yet")

@@ -306,3 +306,26 @@ async def test_children_of_a_vanished_callcluster_wake_nobody(
     await eventually(lambda: operator.metric("callcluster_operator_reconciles_total") > 0)
     assert await cluster.get(Ref(CALL_CLUSTER, namespace, "gone")) is None
     assert await cluster.get(Ref(CONFIG_MAP, namespace, "left")) is not None
+
+
+async def test_a_refused_pod_is_told_in_the_status_until_it_is_let_in(
+    operator: OperatorProcess,
+    kubelet: Kubelet,
+    apiserver: ApiServer,
+    cluster: KubeCluster,
+    namespace: str,
+) -> None:
+    level = "pod-security.kubernetes.io/enforce"
+    path = f"/api/v1/namespaces/{namespace}"
+    apiserver.request("PATCH", path, {"metadata": {"labels": {level: "baseline"}}})
+    await cluster.create(callcluster("demo", namespace, {}))
+    eyes = Eyes(cluster, namespace)
+
+    async def refused() -> bool:
+        progressing = condition((await eyes.callcluster()).get("status", {}), "Progressing")
+        return progressing.get("reason") == "Refused" and "violates PodSecurity" in progressing["message"]
+
+    await eventually(refused, within=20)
+    assert "Traceback" not in operator.output()
+    apiserver.request("PATCH", path, {"metadata": {"labels": {level: "privileged"}}})
+    await eventually(eyes.is_ready, within=40)

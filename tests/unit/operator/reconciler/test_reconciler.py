@@ -52,11 +52,11 @@ class Refusing(SlowStore):
 
     def __init__(self, kind: str, error: ClusterError) -> None:
         super().__init__()
-        self._kind = kind
+        self.kind = kind
         self._error = error
 
     async def apply(self, manifest: Object, **kwargs: Any) -> Object:
-        if manifest["kind"] == self._kind:
+        if manifest["kind"] == self.kind:
             raise self._error
         return await super().apply(manifest, **kwargs)
 
@@ -126,11 +126,32 @@ async def test_a_conflict_ends_the_pass_and_asks_for_another_soon() -> None:
     assert "status" not in found, "nothing is done after the step that failed"
 
 
-@pytest.mark.parametrize("error", [InvalidObjectError("no"), ClusterError("later")])
-async def test_other_errors_are_the_callers(error: ClusterError) -> None:
-    store = Refusing("Deployment", error)
+async def test_a_refusal_stands_in_the_status_once_and_goes_with_its_cause() -> None:
+    store = Refusing("Pod", InvalidObjectError("violates PodSecurity"))
     ref = await make(store)
-    with pytest.raises(type(error)):
+    work = reconciler(store)
+    with pytest.raises(InvalidObjectError):
+        await work.reconcile(ref)
+    refused = await store.get(ref)
+    assert refused is not None
+    said = {each["type"]: (each["reason"], each["message"]) for each in refused["status"]["conditions"]}
+    assert said["Ready"] == said["Progressing"] == ("Refused", "violates PodSecurity")
+
+    with pytest.raises(InvalidObjectError):
+        await work.reconcile(ref)
+    assert await store.get(ref) == refused
+
+    store.kind = ""
+    await settle(work, ref)
+    mended = await store.get(ref)
+    assert mended is not None
+    assert "Refused" not in str(mended["status"])
+
+
+async def test_an_error_for_later_is_the_callers() -> None:
+    store = Refusing("Deployment", ClusterError("later"))
+    ref = await make(store)
+    with pytest.raises(ClusterError, match="later"):
         await reconciler(store).reconcile(ref)
 
 
