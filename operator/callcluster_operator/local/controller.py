@@ -7,7 +7,7 @@ import logging
 
 from callcluster_operator.cluster import Cluster, ClusterError
 from callcluster_operator.local import occupied
-from callcluster_operator.objects import CALL_CLUSTER, ref_of
+from callcluster_operator.objects import CALL_CLUSTER, ROOM, ref_of
 from callcluster_operator.reconciler import Reconciler
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ ERROR_SECONDS = 1.0
 
 
 class Controller:
-    """Reconciles every CallCluster of one namespace, again after each change."""
+    """Reconciles the CallClusters and Rooms of one namespace, again after each change."""
 
     def __init__(self, cluster: Cluster, reconciler: Reconciler, namespace: str) -> None:
         self._cluster = cluster
@@ -34,18 +34,25 @@ class Controller:
         """Reconcile until cancelled."""
         while True:
             self._woken.clear()
-            pause = RESYNC_SECONDS
-            await occupied.note(self._cluster, self._namespace)
-            for callcluster in await self._cluster.list(CALL_CLUSTER, namespace=self._namespace):
-                try:
-                    plan = await self._reconciler.reconcile(ref_of(callcluster))
-                    pause = min(pause, plan.wake_after or pause)
-                except ClusterError as error:
-                    logger.warning("reconciling failed: %s", error)
-                    pause = ERROR_SECONDS
+            try:
+                pause = await self._reconcile()
+            except ClusterError as error:
+                logger.warning("reconciling failed: %s", error)
+                pause = ERROR_SECONDS
             try:
                 # Not wait_for: on Python 3.11 it swallows a cancellation that comes with the event.
                 async with asyncio.timeout(pause):
                     await self._woken.wait()
             except TimeoutError:
                 pass  # time for a look of our own
+
+    async def _reconcile(self) -> float:
+        """One pass over all; returns after how many seconds the next is due."""
+        await occupied.note(self._cluster, self._namespace)
+        callclusters = await self._cluster.list(CALL_CLUSTER, namespace=self._namespace)
+        names = {each["metadata"]["name"] for each in callclusters}
+        rooms = await self._cluster.list(ROOM, namespace=self._namespace)
+        orphans = [room for room in rooms if room["spec"]["clusterRef"]["name"] not in names]
+        plans = [await self._reconciler.reconcile(ref_of(each)) for each in callclusters]
+        plans += [await self._reconciler.reconcile_orphan(ref_of(room)) for room in orphans]
+        return min([RESYNC_SECONDS, *(plan.wake_after for plan in plans if plan.wake_after is not None)])

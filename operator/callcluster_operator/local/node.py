@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -21,6 +21,7 @@ from callcluster_operator.local.pod import PodRunner, Surroundings
 from callcluster_operator.local.ports import pick
 from callcluster_operator.local.process import Warden
 from callcluster_operator.local.programs import Programs, component_of
+from callcluster_operator.local.store import Store
 from callcluster_operator.objects import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -39,8 +40,32 @@ FIELD_MANAGER = "callcluster-node"
 ERROR_SECONDS = 1.0
 LAST_GRACE_SECONDS = 3.0
 
-Remove = Callable[[Object], Awaitable[None]]
-"""Takes a pod out of the cluster whose processes have ended."""
+
+class Registry(Protocol):
+    """What only a scheduler and a kubelet may do to pods, each cluster in its own way."""
+
+    async def bind(self, pod: Object, node: str) -> None:
+        """Settle that ``node`` runs the pod."""
+
+    async def remove(self, pod: Object) -> None:
+        """Take a pod out of the cluster whose process has ended."""
+
+
+class StoreRegistry:
+    """The registry of the in-memory store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def bind(self, pod: Object, node: str) -> None:
+        """Write the node's name."""
+        meta = {key: pod["metadata"][key] for key in ("name", "namespace", "uid")}
+        bound = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"nodeName": node}}
+        await self._store.apply(bound, field_manager=FIELD_MANAGER)
+
+    async def remove(self, pod: Object) -> None:
+        """Drop it."""
+        await self._store.remove(ref_of(pod))
 
 
 def node_object(name: str) -> Object:
@@ -65,7 +90,7 @@ class Node:
 
     Args:
         cluster: where Deployments, Pods and what they mount are.
-        remove: takes an ended pod away; a plain delete leaves it terminating until the node says so.
+        registry: binds pods to this node, and takes away those that have ended.
         name: of the Node object.
         namespace: whose pods to run.
         programs: finds what stands for the images.
@@ -82,7 +107,7 @@ class Node:
         self,
         cluster: Cluster,
         *,
-        remove: Remove,
+        registry: Registry,
         name: str,
         namespace: str,
         programs: Programs,
@@ -95,7 +120,7 @@ class Node:
         resync: float = 5.0,
     ) -> None:
         self._cluster = cluster
-        self._remove = remove
+        self._registry = registry
         self._name = name
         self._namespace = namespace
         self._directory = directory
@@ -188,8 +213,7 @@ class Node:
         uid, ref = pod["metadata"]["uid"], ref_of(pod)
         host = pod["spec"].get("nodeName")
         if host is None:
-            binding = {**_identity(pod), "spec": {"nodeName": self._name}}
-            await self._cluster.apply(binding, field_manager=FIELD_MANAGER)
+            await self._registry.bind(pod, self._name)
             self.wake()
             return
         if host != self._name:
@@ -219,7 +243,7 @@ class Node:
             if runner is not None:
                 await runner.stop()
             if pod is not None:
-                await self._remove(pod)
+                await self._registry.remove(pod)
             self._leaving.pop(uid, None)
 
         task = asyncio.create_task(end())
@@ -231,12 +255,3 @@ class Node:
 
     async def _list(self, kind: Kind) -> list[Object]:
         return await self._cluster.list(kind, namespace=self._namespace)
-
-
-def _identity(pod: Object) -> Object:
-    meta = pod["metadata"]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
-    }

@@ -18,7 +18,7 @@ from typing import Any
 from callcluster_operator.local.control_socket import ControlSocket, state_directory
 from callcluster_operator.local.controller import Controller
 from callcluster_operator.local.deployments import is_ready
-from callcluster_operator.local.node import Node
+from callcluster_operator.local.node import Node, StoreRegistry
 from callcluster_operator.local.ports import is_free, pick
 from callcluster_operator.local.process import Warden
 from callcluster_operator.local.programs import InstalledPrograms, component_of
@@ -187,7 +187,7 @@ class Runtime:
         controller = Controller(self.store, reconciler, self.namespace)
         node = Node(
             self.store,
-            remove=lambda pod: self.store.remove(ref_of(pod)),
+            registry=StoreRegistry(self.store),
             name=NODE_NAME,
             namespace=self.namespace,
             programs=programs,

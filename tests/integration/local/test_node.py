@@ -16,11 +16,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from callcluster_operator.local.node import Node
+from callcluster_operator.local.node import Node, StoreRegistry
 from callcluster_operator.local.process import Warden
 from callcluster_operator.local.programs import ProgramMissingError
 from callcluster_operator.local.store import Store
-from callcluster_operator.objects import DEPLOYMENT, NODE, POD, Object, Ref, ref_of
+from callcluster_operator.objects import DEPLOYMENT, NODE, POD, Object, Ref
 from kit import fake_workload
 from kit.eventually import eventually
 
@@ -87,7 +87,7 @@ async def running(machine: Machine) -> AsyncIterator[Node]:
     guard = await Warden.start(machine.directory)
     node = Node(
         machine.store,
-        remove=lambda pod: machine.store.remove(ref_of(pod)),
+        registry=StoreRegistry(machine.store),
         name="here",
         namespace=NAMESPACE,
         programs=machine.programs,

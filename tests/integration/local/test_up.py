@@ -159,6 +159,16 @@ async def test_rooms_come_and_go_with_the_file(running: Up, file: Path) -> None:
     await eventually(gone)
 
 
+async def test_a_room_of_a_callcluster_that_is_not_there_says_so(running: Up, file: Path) -> None:
+    room = "apiVersion: callcluster.dev/v1alpha1\nkind: Room\nmetadata: {name: lost}\n"
+    file.write_text(file.read_text() + "---\n" + room + "spec: {clusterRef: {name: other}}\n")
+
+    async def says_so() -> bool:
+        return "ClusterNotFound" in (await running.call("get", "rooms"))[1]
+
+    await eventually(says_so)
+
+
 async def test_get_shows_the_status_that_a_cluster_would_have(running: Up) -> None:
     async def available() -> str | None:
         code, output = await running.call("get", "callclusters", "local", "-o", "yaml")
