@@ -26,6 +26,8 @@ from callcluster_operator.objects import Object
 
 EXAMPLE = Path("examples/local.yaml")
 BUILT_IN = "default.yaml"
+INTERRUPTED = 130
+"""Exit code of a check that was not finished."""
 
 
 @click.command()
@@ -117,6 +119,7 @@ async def _up(
                 code = ended if task is checking and isinstance(ended, int) else code
             if asked_to_end.is_set():
                 click.echo("\nends ...")
+                code = INTERRUPTED if is_check else 0
         finally:
             for task in tasks:
                 task.cancel()
