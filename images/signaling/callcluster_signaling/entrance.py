@@ -131,8 +131,7 @@ class Entrance:
         frames = self._answer_return(link, effect, room, back)
         if effect.sid in room.members or room.off < back.state.off:
             frames += room.seat(effect.sid, back.state)
-            for frame in frames:
-                link.send(frame)
+            link.catch_up(frames)
         else:
             room.give_up()
             pod.rooms.check(room)
@@ -218,8 +217,7 @@ class Entrance:
         pod.counts.joins["ok"] += 1
         await self._keep(link)
         self._answer_join(link, effect.re, state.epoch, state.off, Snapshot(roster(state), state.locked))
-        for frame in room.seat(session.sid, state):
-            link.send(frame)
+        link.catch_up(room.seat(session.sid, state))
 
     def _refuse(self, link: Link, re: str | None, code: str) -> None:
         pod, session = self._pod, link.session
@@ -268,7 +266,7 @@ class Entrance:
         if effect.bye:
             await self.forget(link)
             session.phase = Phase.CLOSED
-            await link.ws.close(1000)
+            await link.close(1000, "bye")
 
     def _left(self, link: Link, re: str | None) -> bytes:
         event = server.Event(d=server.EventData(kind="left", sid=link.session.sid, reason="left"))

@@ -95,14 +95,14 @@ class Hub:
             pass
         except Exception:
             log.exception("a connection failed", extra={"fields": {"sid": session.sid}})
-            await ws.close(CloseCode.INTERNAL, "the server failed")
+            await link.close(CloseCode.INTERNAL, "the server failed")
         finally:
             if waiting:
                 self._waiting.discard(link)
                 settled()
             pod.open_links.discard(link)
             pod.writer.slow.discard(link)
-            pod.counts.closed[ws.close_code or 1006] += 1
+            pod.counts.closed[link.close_code] += 1
             await self._entrance.gone(link)
 
     def perform(self, link: Link, effects: Effects) -> None:
@@ -142,7 +142,7 @@ class Hub:
         link.send(effect.data)
 
     async def _close(self, link: Link, effect: do.Close) -> None:
-        await link.ws.close(effect.code, effect.reason)
+        await link.close(effect.code, effect.reason)
 
     def _publish(self, link: Link, effect: do.Publish, again: str = "") -> None:
         """Publish; ``again`` is the uid of a first try that the loss of an epoch undid."""

@@ -16,6 +16,8 @@ from callcluster_signaling.session import Session
 if TYPE_CHECKING:
     from callcluster_signaling.room import Room
 
+CLOSE_SECONDS = 2.0
+"""How long a peer may take to answer a close."""
 MAX_UNREAD_BYTES = 1 << 20
 MAX_UNREAD_FRAMES = 256
 """What may wait for one peer: whichever comes first ends the connection with 4002."""
@@ -48,6 +50,7 @@ class Link:
 
     __slots__ = (
         "_frames",
+        "_owed",
         "_writer",
         "busy",
         "claim",
@@ -75,12 +78,28 @@ class Link:
         self.pong: asyncio.Future[float] | None = None
         self._writer = writer
         self._frames = 0
+        self._owed = 0
+
+    @property
+    def close_code(self) -> int:
+        """The code of whoever closed first; 1006 if nobody did and the connection broke."""
+        protocol = self.ws.protocol
+        first = protocol.close_rcvd if protocol.close_rcvd_then_sent else protocol.close_sent
+        return 1006 if first is None else first.code
 
     @property
     def closed_for_good(self) -> bool:
         """Whether this side closed with a code that tells the client not to come back."""
         sent = self.ws.protocol.close_sent
         return sent is not None and sent.code >= CloseCode.BAD_TOKEN
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close, and cut the connection if the peer does not even read the close frame."""
+        cut = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.ws.transport.abort)
+        try:
+            await self.ws.close(code, reason)
+        finally:
+            cut.cancel()
 
     async def ping(self) -> None:
         """Ping; ``pong`` is done when the peer answered."""
@@ -104,5 +123,12 @@ class Link:
         transport.write(b"".join(self.ws.protocol.data_to_send()))
         unread = transport.get_write_buffer_size()
         if not unread:
-            self._frames = 0
-        return unread <= MAX_UNREAD_BYTES and self._frames <= MAX_UNREAD_FRAMES
+            self._frames = self._owed = 0
+        return unread <= MAX_UNREAD_BYTES + self._owed and self._frames <= MAX_UNREAD_FRAMES
+
+    def catch_up(self, frames: list[bytes]) -> None:
+        """Write what a returning member missed, beside what may be unread otherwise."""
+        for frame in frames:
+            self.send(frame)
+            self._owed += len(frame)
+        self._frames -= len(frames)

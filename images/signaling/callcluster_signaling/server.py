@@ -29,6 +29,7 @@ from callcluster_signaling.bus import TOUCH_SECONDS, Bus
 from callcluster_signaling.bus.choice import make_bus
 from callcluster_signaling.hub import Hub
 from callcluster_signaling.limits import Doorkeeper, address_group
+from callcluster_signaling.links import CLOSE_SECONDS
 from callcluster_signaling.pod import Pod
 from callcluster_signaling.session import Policy
 from callcluster_signaling.settings import Settings
@@ -42,7 +43,6 @@ _quiet.setLevel(logging.CRITICAL)
 
 VERSION = "0.1.0"
 TICK_SECONDS = 0.25
-CLOSE_SECONDS = 2.0
 MAX_LAG_SECONDS = 5.0
 
 T = TypeVar("T")
@@ -52,9 +52,8 @@ class PortError(Exception):
     """A port can't be listened on; the message says which setting to change."""
 
     def __init__(self, setting: str, port: int, error: OSError) -> None:
-        super().__init__(
-            f"{setting} {port} can't be used: {error.strerror}; free it or set another {setting}"
-        )
+        reason = error.strerror or error
+        super().__init__(f"{setting} {port} can't be used: {reason}; free it or set another {setting}")
 
 
 class SignalingServer:

@@ -71,9 +71,7 @@ async def test_the_subprotocol_must_be_offered(strict: SignalingProcess) -> None
 
 
 @pytest.mark.parametrize("path", ["/", "/ws"])
-async def test_the_right_origin_and_programs_without_one_come_in(
-    strict: SignalingProcess, path: str
-) -> None:
+async def test_the_right_origin_and_programs_come_in(strict: SignalingProcess, path: str) -> None:
     for origin in ("https://calls.example", None):
         client = await SigClient.hello(strict.url + path, origin=origin)
         assert client.ws.subprotocol == "sig.v1"
