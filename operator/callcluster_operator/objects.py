@@ -40,15 +40,19 @@ CHILD_KINDS = (
     SERVICE_ACCOUNT,
     ROLE,
     ROLE_BINDING,
-    SECRET,
     CONFIG_MAP,
+    SECRET,
     SERVICE,
     NETWORK_POLICY,
     POD_DISRUPTION_BUDGET,
     DEPLOYMENT,
     POD,
 )
-"""What a CallCluster owns, in the order in which it is made."""
+"""What a CallCluster owns, in the order in which it is made.
+
+ConfigMaps come before Secrets: signaling must stop sending sessions to a TURN server that lacks a key before
+that key makes credentials.
+"""
 
 
 @dataclass(frozen=True, order=True)

@@ -138,10 +138,10 @@ class World:
     # What the operator does
 
     def observe(self, cc: str, entropy: bytes | None = None) -> Observed:
-        """A snapshot, as the reconciler gathers it."""
+        """A snapshot, as the reconciler gathers it. Objects are replaced, never changed in place."""
         selector = names.selector(cc).items()
         children = {
-            ref: copy.deepcopy(obj)
+            ref: obj
             for ref, obj in self.objects.items()
             if selector <= obj["metadata"].get("labels", {}).items()
         }
@@ -150,14 +150,10 @@ class World:
             now=self.now,
             entropy=entropy or hashlib.sha512(f"{cc}/{self.now}/{self._version}".encode()).digest(),
             platform=self.platform,
-            callcluster=copy.deepcopy(self.objects[cc_ref(cc)]),
+            callcluster=self.objects[cc_ref(cc)],
             children=children,
-            rooms=tuple(
-                copy.deepcopy(room)
-                for room in self.of_kind(ROOM)
-                if room["spec"]["clusterRef"]["name"] == cc
-            ),
-            nodes=tuple(copy.deepcopy(self.of_kind(NODE))),
+            rooms=tuple(room for room in self.of_kind(ROOM) if room["spec"]["clusterRef"]["name"] == cc),
+            nodes=tuple(self.of_kind(NODE)),
             neighbours=tuple(c for c in claims if c is not None and c.owner != f"{NAMESPACE}/{cc}"),
             reports={
                 ref.name: self._report(ref.name)
@@ -251,8 +247,7 @@ class World:
             node = pod["spec"].get("nodeName") or self._place(pod)
             if node is None:
                 continue
-            wanted = copy.deepcopy(pod)
-            wanted["spec"]["nodeName"] = node
+            wanted = {**pod, "spec": {**pod["spec"], "nodeName": node}}
             host = self.objects[Ref(NODE, "", node)]["status"]["addresses"][0]["address"]
             cc = pod["metadata"]["labels"][names.INSTANCE_LABEL]
             is_turn = pod["metadata"]["labels"][names.COMPONENT_LABEL] == names.TURN
@@ -314,8 +309,7 @@ class World:
         if obj == before:
             return
         self._version += 1
-        obj = copy.deepcopy(obj)
-        obj["metadata"]["resourceVersion"] = str(self._version)
+        obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._version)}}
         if obj.get("spec") != before.get("spec"):
             obj["metadata"]["generation"] = before["metadata"].get("generation", 0) + 1
         self.objects[ref] = obj

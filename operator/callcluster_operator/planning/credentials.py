@@ -34,7 +34,7 @@ STAGED_AT = _PREFIX + "staged-at"
 CONFIRMED_AT = _PREFIX + "switch-confirmed-at"
 MINT_TTL = _PREFIX + "mint-ttl-seconds"
 OLD_TTL = _PREFIX + "old-ttl-seconds"
-PREVIOUS = _PREFIX + "previous-key-set"
+EARLIER = _PREFIX + "earlier-key-sets"
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Ring:
     staged_at: float | None = None
     confirmed_at: float | None = None
     """When all makers of credentials were seen to use the minting key."""
-    previous: str = ""
-    """Fingerprint of the set before this one. It holds the minting key, too."""
+    earlier: tuple[str, ...] = ()
+    """Fingerprints of earlier sets that hold the minting key, too: a server that is late accepts it."""
 
     @property
     def phase(self) -> Phase:
@@ -78,7 +78,7 @@ class Ring:
 
     def accepts_minting(self, key_set: str) -> bool:
         """Whether a server with that fingerprint accepts what is minted now."""
-        return key_set in (self.fingerprint, self.previous)
+        return key_set == self.fingerprint or key_set in self.earlier
 
     def due_at(self, policy: Policy) -> float:
         """When the next key is staged."""
@@ -121,7 +121,10 @@ def advance(
             return ring
         key = _new_key(entropy, f"{purpose}\0{present}")
         return dataclasses.replace(
-            ring, keys=KeySet(ring.keys.mint, (*ring.keys.keys, key)), staged_at=now, previous=present
+            ring,
+            keys=KeySet(ring.keys.mint, (*ring.keys.keys, key)),
+            staged_at=now,
+            earlier=(*ring.earlier, present),
         )
     if ring.phase == "Staged":
         if not accepted:
@@ -131,7 +134,7 @@ def advance(
             minting_since=now,
             mint_ttl=policy.ttl,
             old_ttl=ring.mint_ttl,
-            previous=present,
+            earlier=(present,),
         )
     if ring.confirmed_at is None:
         return dataclasses.replace(ring, confirmed_at=now) if minted else ring
@@ -142,7 +145,7 @@ def advance(
         KeySet(ring.keys.mint, (ring.keys.minting,)),
         minting_since=ring.minting_since,
         mint_ttl=ring.mint_ttl,
-        previous=present,
+        earlier=(*ring.earlier, present),
     )
 
 
@@ -163,7 +166,7 @@ def read(secret: Object | None, now: float) -> Ring | None:
         old_ttl=_ttl(notes.get(OLD_TTL)),
         staged_at=seconds_of(notes.get(STAGED_AT)),
         confirmed_at=seconds_of(notes.get(CONFIRMED_AT)),
-        previous=notes.get(PREVIOUS, ""),
+        earlier=tuple(notes.get(EARLIER, "").split()),
     )
 
 
@@ -173,7 +176,7 @@ def notes_of(ring: Ring) -> dict[str, str]:
         MINTING_SINCE: precise(ring.minting_since),
         MINT_TTL: str(ring.mint_ttl),
         OLD_TTL: str(ring.old_ttl),
-        PREVIOUS: ring.previous,
+        EARLIER: " ".join(ring.earlier),
     }
     if ring.staged_at is not None:
         notes[STAGED_AT] = precise(ring.staged_at)

@@ -6,7 +6,6 @@ hash, and is applied only if the hash on the live object differs or a field of i
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from decimal import Decimal
@@ -36,10 +35,10 @@ _SUFFIXES = {
 def stamped(manifest: Object) -> Object:
     """The manifest with its hash as an annotation; ``manifest`` is not changed."""
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-    result = copy.deepcopy(manifest)
-    annotations = result["metadata"].setdefault("annotations", {})
-    annotations[names.APPLIED_HASH] = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return result
+    mark = {names.APPLIED_HASH: hashlib.sha256(text.encode()).hexdigest()[:16]}
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), **mark}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
 def contains(live: Any, desired: Any, field: str = "") -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from callcluster_common.reports import SignalingReport, TURNReport
 
@@ -54,12 +55,12 @@ class Installation:
 
     def turn_pods(self) -> list[Object]:
         """Pods of TURN servers, by name. Whatever pod the CallCluster itself controls is one."""
-        return [pod for pod in self._pods() if self.owns(pod)]
+        return [pod for pod in self._pods if self.owns(pod)]
 
     def signaling_pods(self) -> list[Object]:
         """Pods of the signaling Deployment, by name."""
         selector = names.component_selector(self.name, names.SIGNALING).items()
-        return [pod for pod in self._pods() if selector <= pod["metadata"].get("labels", {}).items()]
+        return [pod for pod in self._pods if selector <= pod["metadata"].get("labels", {}).items()]
 
     def signaling_report(self, pod: Object) -> SignalingReport | None:
         """What a signaling pod reported, if it did."""
@@ -71,6 +72,7 @@ class Installation:
         report = self.observed.reports.get(pod["metadata"]["name"])
         return report if isinstance(report, TURNReport) else None
 
+    @cached_property
     def _pods(self) -> list[Object]:
         return [self.observed.children[ref] for ref in sorted(self.observed.children) if ref.kind == POD]
 

@@ -24,7 +24,6 @@ from callcluster_operator.planning.installation import Installation, controller_
 from callcluster_operator.planning.manifests import policies, redis, secrets
 from callcluster_operator.planning.manifests import signaling as signaling_manifests
 from callcluster_operator.planning.rotation import Rotation
-from callcluster_operator.planning.servers import Server
 from callcluster_operator.planning.signaling import Size
 from callcluster_operator.planning.status import (
     Outlook,
@@ -60,10 +59,10 @@ def plan(observed: Observed) -> Plan:
     salt = generated.kept_or_made(installation, names.salt_secret(installation.name), secrets.SALT_KEY)
     is_open = deployment_problem(installation, has_redis=has_redis) is None
     lives = rooms.decide(installation, salt, is_open=is_open)
-    uris = tuple(uri for server in tier.taking for uri in _turn_uris(installation, server))
+    uris = tuple(uri for server in tier.taking for uri in server.turn_uris(spec.domain))
     directive = Directive(
         turn_uris=uris,
-        stun_uris=tuple(_stun_uri(server) for server in tier.taking),
+        stun_uris=tuple(server.stun_uri for server in tier.taking),
         turn_ttl_seconds=spec.turn.credentials.ttl_seconds,
         rooms=tuple(life.rule for life in lives if life.rule is not None),
     )
@@ -178,24 +177,6 @@ def _leftovers(installation: Installation, desired: Iterable[Object]) -> Iterato
 
 def _by_ref(item: tuple[Ref, Object]) -> Ref:
     return item[0]
-
-
-def _turn_uris(installation: Installation, server: Server) -> Iterator[str]:
-    host, (listener, tls) = _host(server), server.slot_ports or (0, 0)
-    yield f"turn:{host}:{listener}?transport=udp"
-    yield f"turn:{host}:{listener}?transport=tcp"
-    if tls:
-        # The certificate is for the name, and every server accepts the same credentials.
-        yield f"turns:turn.{installation.spec.domain}:{tls}?transport=tcp"
-
-
-def _stun_uri(server: Server) -> str:
-    return f"stun:{_host(server)}:{(server.slot_ports or (0, 0))[0]}"
-
-
-def _host(server: Server) -> str:
-    address = server.address.address if server.address else ""
-    return f"[{address}]" if ":" in address else address
 
 
 def _wake_times(keys: Rotation) -> Iterator[float]:

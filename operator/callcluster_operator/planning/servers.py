@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from callcluster_common.reports import TURNReport
 
 from callcluster_operator.api.times import seconds_of
 from callcluster_operator.objects import Object
 from callcluster_operator.observed import PortClaim
-from callcluster_operator.planning import addresses, drift, names, pods, ports
+from callcluster_operator.planning import addresses, directives, drift, names, pods, ports
 from callcluster_operator.planning.addresses import Address
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.manifests.turn import pod_manifest
@@ -29,8 +29,10 @@ class Server:
     address: Address | None
     """Where clients reach it; ``None`` while that is not known."""
     drain_started: float | None
-    accepts_minting: bool
-    """Whether it accepts the credentials that are made now, as far as is known."""
+    accepts_minting: bool = False
+    """Whether it is known to accept the credentials that are made now."""
+    was_told: bool = False
+    """Whether signaling sends sessions there now."""
     is_outdated: bool = False
     """Whether it is to be replaced."""
     has_conflict: bool = False
@@ -49,14 +51,36 @@ class Server:
     def takes_sessions(self) -> bool:
         """Whether new sessions may be sent to it."""
         return (
+            self.could_take_sessions
+            # Without a report it stays as it is: one that gets sessions has accepted the key, and no other
+            # is minted before it has confirmed that, too.
+            and (self.accepts_minting or (self.report is None and self.was_told))
+            and not (self.report is not None and self.report.draining)
+        )
+
+    @property
+    def could_take_sessions(self) -> bool:
+        """Whether all but its report speaks for new sessions."""
+        return (
             pods.is_ready(self.pod)
             and not self.is_leaving
             and self.slot_ports is not None
             and self.address is not None
             and names.EXTERNAL_ADDRESS in annotations_of(self.pod)
-            and self.accepts_minting
-            and not (self.report is not None and self.report.draining)
         )
+
+    def turn_uris(self, domain: str) -> tuple[str, ...]:
+        """Its URIs for signaling, best first."""
+        if self.slot_ports is None or self.address is None:
+            return ()
+        return directives.turn_uris(domain, self.address.address, *self.slot_ports)
+
+    @property
+    def stun_uri(self) -> str:
+        """Its STUN URI; empty while its address is not known."""
+        if self.slot_ports is None or self.address is None:
+            return ""
+        return directives.stun_uri(self.address.address, self.slot_ports[0])
 
     @property
     def slot_ports(self) -> tuple[int, int] | None:
@@ -120,17 +144,18 @@ def read_server(installation: Installation, pod: Object, accepts_minting: Callab
     if names.DRAIN_STARTED in notes:
         started = seconds_of(notes[names.DRAIN_STARTED])
         drain_started = installation.now if started is None else started
-    return Server(
+    server = Server(
         pod=pod,
         claim=claim,
         slot=slot,
         report=report,
         address=address,
         drain_started=drain_started,
-        accepts_minting=report is None or accepts_minting(report.key_set),
+        accepts_minting=report is not None and accepts_minting(report.key_set),
         is_outdated=slot is None or moved or has_conflict or not _is_as_built(installation, pod, slot),
         has_conflict=has_conflict,
     )
+    return replace(server, was_told=server.stun_uri in directives.told(installation))
 
 
 def _slot(installation: Installation, claim: PortClaim | None) -> Slot | None:
