@@ -19,6 +19,7 @@ Quantity = (
         str, Meta(pattern=r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$")
     ]
 )
+Networks = Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=64)]
 Name = Annotated[str, Meta(min_length=1, max_length=253)]
 
 
@@ -98,8 +99,8 @@ class PortRange(Spec, frozen=True):
 class PeerPolicy(Spec, frozen=True):
     """To which addresses a relay may send."""
 
-    allowed_cidrs: tuple[str, ...] = field(default=(), name="allowedCIDRs")
-    denied_cidrs: tuple[str, ...] = field(default=(), name="deniedCIDRs")
+    allowed_cidrs: Networks = field(default=(), name="allowedCIDRs")
+    denied_cidrs: Networks = field(default=(), name="deniedCIDRs")
 
 
 class Quota(Spec, frozen=True):
