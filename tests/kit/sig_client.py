@@ -13,8 +13,9 @@ from typing import Any, ClassVar
 import jwt
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
-from kit.signaling_server import SECRET
+from kit.signaling_server import SECRET as SECRET
 
 Frame = dict[str, Any]
 
@@ -70,7 +71,9 @@ class SigClient:
 
     @classmethod
     async def connect(cls, url: str, cid: str | None = None, **options: Any) -> SigClient:
-        ws = await connect(url, subprotocols=["sig.v1"], compression=None, max_size=None, **options)
+        ws = await connect(
+            url, subprotocols=[Subprotocol("sig.v1")], compression=None, max_size=None, **options
+        )
         client = cls(ws, cid or secrets.token_hex(8))
         await client.expect(lambda frame: frame["t"] == "welcome")
         return client
@@ -141,6 +144,7 @@ class SigClient:
             frame["to"] = to
         future = self._waiting[id] = asyncio.get_running_loop().create_future()
         await self.ws.send(json.dumps(frame))
+        reply: Frame
         async with asyncio.timeout(10):
             reply = await future
         if reply["t"] == "error":

@@ -235,7 +235,7 @@ def test_a_client_that_sends_rubbish_only_is_cut_off() -> None:
 
 def test_a_flood_is_limited_and_in_the_end_cut_off() -> None:
     session = joined()
-    codes = []
+    codes: list[Any] = []
     for number in range(1000):
         (effect,) = session.receive(frame("ping", {"ts": 0}, id=str(number)), 1.0)
         if isinstance(effect, do.Close):
@@ -286,7 +286,7 @@ def test_room_business_needs_a_room(kind: str) -> None:
         "key.ack": {"kid": 1},
         "mod.kick": {"sid": OTHER},
     }.get(kind, {})
-    to = {"to": {"sid": OTHER}} if kind in ("offer", "msg", "key.ack") else {}
+    to: dict[str, Any] = {"to": {"sid": OTHER}} if kind in ("offer", "msg", "key.ack") else {}
     assert error(opened().receive(frame(kind, data, id="1", **to), 0.0)) == "not_joined"
 
 

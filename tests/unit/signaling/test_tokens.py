@@ -1,5 +1,6 @@
 import base64
 import json
+from typing import Any
 
 import jwt
 import pytest
@@ -29,7 +30,8 @@ def test_an_expired_token_says_so() -> None:
 
 @pytest.mark.parametrize("claim", ["exp", "sub", "room", "aud"])
 def test_a_missing_claim_is_named(claim: str) -> None:
-    error = _refused(token(**{claim: None}))
+    without: dict[str, Any] = {claim: None}
+    error = _refused(token(**without))
     assert claim in str(error)
     assert not error.expired
 

@@ -18,6 +18,8 @@ RENEW_SECONDS = 10
 SESSION_MS = 180_000
 """How long a session's record outlives its last touch: the resume window and some."""
 TOUCH_SECONDS = 60
+ROOM_MS = 300_000
+"""How long an empty room is remembered, and with it its offset."""
 HISTORY_ENTRIES = 1_024
 HISTORY_MS = 120_000
 """What a room's stream keeps for those who come back."""

@@ -10,6 +10,7 @@ from callcluster_signaling.bus import (
     HISTORY_MS,
     LEASE_MS,
     NOT_OWNER,
+    ROOM_MS,
     Entry,
     History,
     Occupant,
@@ -57,6 +58,13 @@ class Ledger:
     def _forget(self, sid: str) -> None:
         for table in (self.members, self.owners, self.people, self.leases):
             table.pop(sid, None)
+
+    def forgettable(self, now: int) -> bool:
+        """Whether the room has been empty for long, and bans nobody."""
+        last = self.entries[-1][0] if self.entries else 0
+        return (
+            not self.members and last + ROOM_MS < now and all(until <= now for until in self.bans.values())
+        )
 
     def state(self) -> RoomState:
         """The whole room."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from callcluster_common.redis_keys import RoomKeys
 
 from callcluster_signaling.bus import (
-    NOT_OWNER,
+    EPOCH_LOST,
     SESSION_MS,
     Done,
     Entry,
@@ -121,8 +121,11 @@ class MemoryBus:
 
     async def join(self, room: RoomKeys, ticket: Ticket) -> RoomState:
         """See the port."""
+        now = _now()
+        if room.name not in self._rooms:
+            self._rooms = {name: kept for name, kept in self._rooms.items() if not kept.forgettable(now)}
         ledger = self._rooms.setdefault(room.name, Ledger())
-        published = ledger.join(ticket, _now())
+        published = ledger.join(ticket, now)
         state = ledger.state()
         self._push(room, published)
         return state
@@ -143,7 +146,7 @@ class MemoryBus:
     ) -> None:
         """See the port."""
         ledger = self._rooms.get(room.name)
-        result = ledger.publish(epoch, head.sender, claim, line, change, _now()) if ledger else NOT_OWNER
+        result = ledger.publish(epoch, head.sender, claim, line, change, _now()) if ledger else EPOCH_LOST
         if isinstance(result, int):
             done(result)
         else:
@@ -164,7 +167,6 @@ class MemoryBus:
         if entry is None:
             return False
         self._push(room, [entry])
-        self._forget_empty(room)
         return True
 
     async def end(self, room: RoomKeys, line: bytes) -> bool:
@@ -174,7 +176,6 @@ class MemoryBus:
         if entry is None:
             return False
         self._push(room, [entry])
-        self._forget_empty(room)
         return True
 
     async def renew(self, room: RoomKeys, claims: list[tuple[str, str]], uid: str, keep_ms: int) -> Renewal:
@@ -184,18 +185,12 @@ class MemoryBus:
             return Renewal("", 0, [sid for sid, _ in claims])
         renewal, published = ledger.renew(claims, uid, keep_ms, _now())
         self._push(room, published)
-        self._forget_empty(room)
         return renewal
-
-    def _forget_empty(self, room: RoomKeys) -> None:
-        ledger = self._rooms[room.name]
-        if not ledger.members and all(until <= _now() for until in ledger.bans.values()):
-            del self._rooms[room.name]
 
     async def history(self, room: RoomKeys, after: int) -> History:
         """See the port."""
         ledger = self._rooms.get(room.name)
-        return ledger.history(after, _now()) if ledger else History("", 0, None)
+        return (ledger or Ledger()).history(after, _now())
 
     async def state(self, room: RoomKeys) -> RoomState | None:
         """See the port."""
