@@ -284,9 +284,10 @@ class Hub:
     # From the bus and the rooms
 
     def evict(self, link: Link, evicted: Evict) -> None:
-        """A local member is out of its room: end its session."""
+        """A local member is out of its room: end its session, unless that goes on elsewhere."""
         self._entrance.unseat(link)
-        self.pod.spawn(self._entrance.forget(link))
+        if evicted.reason != "replaced":
+            self.pod.spawn(self._entrance.forget(link))
         effects = link.session.close(*close_code(evicted.reason))
         if link.busy:
             # Its own request did this: the reply goes out first.

@@ -5,7 +5,7 @@ Sans-I/O: lines go in, deliveries and evictions come out.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 from callcluster_common.messages.server import (
@@ -42,7 +42,8 @@ class Evict(NamedTuple):
     """A local member is out of the room."""
 
     sid: str
-    reason: LeftReason
+    reason: LeftReason | Literal["replaced"]
+    """``replaced``: its session goes on, on another pod."""
 
 
 Outcome = Deliver | Evict

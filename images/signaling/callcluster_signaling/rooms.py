@@ -114,6 +114,10 @@ class Rooms:
         subscribed.cancel()
         self._bus.unsubscribe(room.keys)
 
+    def _holds(self, room: Room) -> bool:
+        """Whether somebody still uses this copy: replies of the bus may come after the last one left."""
+        return self._rooms.get(room.keys.name) is room
+
     # From the bus
 
     def on_entry(self, name: str, epoch: str, off: int, line: bytes) -> None:
@@ -151,7 +155,7 @@ class Rooms:
 
     def expect(self, room: Room) -> None:
         """Something that this copy lacks has been published: see to it that it comes."""
-        if room.keys.name not in self._behind:
+        if self._holds(room) and room.keys.name not in self._behind:
             self._behind[room.keys.name] = asyncio.get_running_loop().time(), room.told
 
     def tick(self, now: float) -> None:
@@ -179,7 +183,7 @@ class Rooms:
 
     def check(self, room: Room) -> None:
         """Compare one room with the bus now."""
-        if room.keys.name in self._renew_at:
+        if self._holds(room):
             self._renew_at[room.keys.name] = 0.0
 
     def mend(self, room: Room, then: Callable[[], None] | None = None) -> None:
@@ -199,7 +203,8 @@ class Rooms:
             try:
                 await work
             except UnavailableError:
-                self._renew_at[name] = asyncio.get_running_loop().time() + 1.0
+                if self._holds(room):
+                    self._renew_at[name] = asyncio.get_running_loop().time() + 1.0
             finally:
                 self._mending.discard(name)
                 for then in self._afterwards.pop(name, ()):
@@ -217,7 +222,7 @@ class Rooms:
         for sid in renewal.lost:
             link = self._links.get(sid)
             if link is not None and link.room is room:
-                self._evict(link, Evict(sid, "left"))
+                self._evict(link, Evict(sid, "replaced"))
         if renewal.off > room.off:
             await self._catch_up(room)
 
@@ -291,5 +296,6 @@ def close_code(reason: str) -> tuple[CloseCode, str]:
         "kicked": (CloseCode.KICKED, "removed by a moderator"),
         "ended": (CloseCode.ROOM_ENDED, "the call was ended"),
         "left": (CloseCode.REPLACED, "taken over by a newer connection"),
+        "replaced": (CloseCode.REPLACED, "taken over by a newer connection"),
         "timeout": (CloseCode.POSITION_LOST, "the place was given up"),
     }[reason]

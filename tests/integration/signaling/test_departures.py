@@ -1,0 +1,48 @@
+"""Members that go away while something of theirs is still under way."""
+
+import json
+import secrets
+import signal
+
+import pytest
+from kit.eventually import eventually
+from kit.redis_server import RedisServer
+from kit.sig_client import SigClient, token
+from kit.signaling_server import SignalingProcess, signaling
+
+
+@pytest.mark.redis
+async def test_a_last_message_before_a_broken_connection_stops_no_clock(
+    pods: tuple[SignalingProcess, SignalingProcess],
+) -> None:
+    """Its reply comes when nobody of that room is left here; tokens of others must go on to expire."""
+    server, _ = pods
+    watched = await SigClient.hello(server.url, token(ttl=-8))  # within the leeway, for two seconds more
+    for _ in range(20):
+        client = await SigClient.member(server.url, f"room-{secrets.token_hex(6)}")
+        for number in range(5):
+            await client.ws.send(json.dumps({"t": "msg", "to": "room", "d": {"body": str(number)}}))
+        client.abort()
+    assert await watched.closes() == 4501
+    await eventually(lambda: server.running())
+
+
+@pytest.mark.redis
+async def test_a_pod_that_missed_the_news_of_a_moved_session_leaves_its_record_alone(
+    redis_server: RedisServer,
+) -> None:
+    room = f"room-{secrets.token_hex(6)}"
+    with signaling(redis_server.url) as old, signaling(redis_server.url) as new:
+        member = await SigClient.member(old.url, room)
+        pod = json.loads(next(line for line in old.log if '"msg": "serving"' in line))["id"]
+        old.process.send_signal(signal.SIGSTOP)
+        clients = redis_server.call("CLIENT", "LIST").decode().splitlines()
+        number = next(line for line in clients if f"name=signaling-{pod}" in line).split()[0]
+        redis_server.call("CLIENT", "KILL", "ID", number.removeprefix("id="))
+        moved = await member.resume_on(new.url)
+        old.process.send_signal(signal.SIGCONT)
+        assert await member.closes(within=20) == 4005
+
+        moved.abort()
+        again = await moved.resume_on(new.url)
+        assert again.resumed["room"] == room
