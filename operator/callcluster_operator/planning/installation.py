@@ -54,8 +54,14 @@ class Installation:
         return controller_uid(obj) == self.uid
 
     def turn_pods(self) -> list[Object]:
-        """Pods of TURN servers, by name. Whatever pod the CallCluster itself controls is one."""
-        return [pod for pod in self._pods if self.owns(pod)]
+        """Pods of TURN servers, by name: those that the CallCluster controls, and those nobody does."""
+        labels = names.component_selector(self.name, names.TURN).items()
+        return [
+            pod
+            for pod in self._pods
+            if self.owns(pod)
+            or (controller_uid(pod) is None and labels <= pod["metadata"].get("labels", {}).items())
+        ]
 
     def signaling_pods(self) -> list[Object]:
         """Pods of the signaling Deployment, by name."""

@@ -83,6 +83,7 @@ def plan(observed: Observed) -> Plan:
         turn_keys=turn_keys,
         turn_uris=uris,
         rooms=tuple(lives),
+        has_keys=not spec.paused or ref_of(turn_keys.manifest) in observed.children,
         has_redis=has_redis,
         is_changing=bool(steps),
         names_taken=taken,

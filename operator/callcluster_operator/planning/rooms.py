@@ -61,6 +61,9 @@ def decide(installation: Installation, salt: str, *, is_open: bool) -> list[Deci
     for room in sorted(installation.observed.rooms, key=lambda room: str(room["metadata"]["name"])):
         if "deletionTimestamp" in room["metadata"]:
             continue
+        if installation.spec.paused:
+            decisions.append(Decision(_history(room)))
+            continue
         name = room["metadata"]["name"]
         key = room_key(salt.encode(), name)
         # A room that was made for a call has its opaque name already.

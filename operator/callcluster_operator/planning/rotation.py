@@ -32,14 +32,13 @@ def turn_keys(installation: Installation) -> Rotation:
     wanted = installation.spec.turn.credentials
     policy = _policy(installation, ttl=wanted.ttl_seconds)
     before = _read(installation, name, policy)
-    now_is = credentials.advance(
-        before,
+    now_is = _advance(
+        installation,
+        name,
         policy,
+        before,
         accepted=not _servers_behind(installation, before),
         minted=not _makers_behind(installation, before),
-        entropy=installation.observed.entropy,
-        purpose=name,
-        now=installation.now,
     )
     waiting: tuple[str, ...] = ()
     if now_is.phase == "Staged":
@@ -63,14 +62,13 @@ def control_keys(installation: Installation) -> Rotation:
         for pod in (*installation.signaling_pods(), *installation.turn_pods())
         if pods.may_run(pod) and pod["metadata"]["name"] not in installation.observed.reports
     )
-    now_is = credentials.advance(
-        before,
+    now_is = _advance(
+        installation,
+        name,
         policy,
+        before,
         accepted=before.staged_at is not None and now >= before.staged_at + CONTROL_PROPAGATION_SECONDS,
         minted=not silent,
-        entropy=installation.observed.entropy,
-        purpose=name,
-        now=now,
     )
     waiting = silent if now_is.phase == "Overlap" and now_is.confirmed_at is None else ()
     return _rotation(installation, name, names.SIGNALING, policy, now_is, waiting)
@@ -84,6 +82,22 @@ def _policy(installation: Installation, *, ttl: int) -> Policy:
 def _read(installation: Installation, name: str, policy: Policy) -> Ring:
     found = credentials.read(installation.child(SECRET, name), installation.now)
     return found or credentials.first(installation.observed.entropy, name, policy, installation.now)
+
+
+def _advance(
+    installation: Installation, name: str, policy: Policy, before: Ring, *, accepted: bool, minted: bool
+) -> Ring:
+    if installation.spec.paused:
+        return before
+    return credentials.advance(
+        before,
+        policy,
+        accepted=accepted,
+        minted=minted,
+        entropy=installation.observed.entropy,
+        purpose=name,
+        now=installation.now,
+    )
 
 
 def _rotation(

@@ -32,6 +32,8 @@ class Outlook:
     turn_keys: Rotation
     turn_uris: tuple[str, ...]
     rooms: tuple[Decision, ...]
+    has_keys: bool
+    """Whether the TURN keys exist, or are made in this pass."""
     has_redis: bool
     is_changing: bool
     """Whether objects are written in this pass."""
@@ -69,9 +71,10 @@ def status_steps(installation: Installation, outlook: Outlook) -> tuple[WriteSta
             ),
             "servers": [_server(installation, server) for server in outlook.tier.servers],
         },
-        "credentials": _credentials(outlook.turn_keys),
         "rooms": _rooms(outlook.rooms),
     }
+    if outlook.has_keys:
+        status["credentials"] = _credentials(outlook.turn_keys)
     said = _conditions(installation, outlook)
     return _write(installation.observed.callcluster, status, said, installation.now)
 
@@ -129,7 +132,7 @@ def _conditions(installation: Installation, outlook: Outlook) -> list[Condition]
         signaling_up,
         turn_up,
         resolved,
-        _credentials_rotated(installation, outlook.turn_keys),
+        _credentials_rotated(installation, outlook.turn_keys, has_keys=outlook.has_keys),
     ]
 
 
@@ -216,10 +219,12 @@ def _addresses_resolved(installation: Installation, tier: Tier) -> Condition:
     return said("True", "Resolved", "every TURN server has an address")
 
 
-def _credentials_rotated(installation: Installation, rotation: Rotation) -> Condition:
+def _credentials_rotated(installation: Installation, rotation: Rotation, *, has_keys: bool) -> Condition:
     def said(status: conditions.Status, reason: str, message: str) -> Condition:
         return Condition(conditions.CREDENTIALS_ROTATED, status, reason, message)
 
+    if not has_keys:
+        return said("Unknown", "Paused", "there are no keys yet")
     ring = rotation.ring
     waiting = ", ".join(rotation.waiting)
     asked_at = ring.minting_since if ring.staged_at is None else ring.staged_at
