@@ -105,7 +105,8 @@ class ControlServer:
             if keyset is None:
                 return web.Response(status=503, text="no control key set yet\n")
             scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-            given = token.encode()
+            # Bytes that are no UTF-8 stand in a header as surrogates.
+            given = token.encode(errors="surrogateescape")
             # Every key is compared, so that the time tells nothing about which one was close.
             matches = [hmac.compare_digest(given, key.secret.encode()) for key in keyset.keys]
             if scheme.lower() != "bearer" or not any(matches):

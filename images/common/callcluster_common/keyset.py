@@ -22,8 +22,8 @@ class KeySetError(ValueError):
 class Key(msgspec.Struct, frozen=True):
     """One key. ``kid`` may be logged; ``secret`` never."""
 
-    kid: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]{1,16}$")]
-    secret: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{32,128}$")]
+    kid: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]{1,16}\Z")]
+    secret: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{32,128}\Z")]
 
     def __repr__(self) -> str:
         """Leave the secret out, so that no traceback or log can show it."""

@@ -40,7 +40,7 @@ DATABASE_FILE = "turndb"
 class Revocation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of ``POST /revoke``."""
 
-    kid: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]{1,16}$")]
+    kid: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]{1,16}\Z")]
 
 
 class Agent:

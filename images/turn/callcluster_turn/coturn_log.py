@@ -1,7 +1,8 @@
 """What coturn's output means. Its lines name clients and peers, so they are counted and never passed on.
 
 Only lines from before the listeners open, when nobody can have sent anything yet, may be shown: they speak
-of the configuration.
+of the configuration. After that a client may write whole lines of its own: coturn prints the user name that it was
+given, line feeds included. So every reading here is bounded, and what is counted is no evidence.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ LISTENING = b"listener opened on"
 FATAL = (b"Bad configuration format", b"Wrong address", b"CONFIG ERROR")
 """coturn goes on after these as if the line were not there: with an open peer policy, for example."""
 
-_ERROR = re.compile(rb"message processed, error (\d{3})\b")
-_USAGE = re.compile(rb": (peer )?usage: .*, rp=(\d+), rb=(\d+), sp=(\d+), sb=(\d+)\s*$")
+_ERROR = re.compile(rb"message processed, error ([3-6]\d\d)\b")
+_COUNT = rb"(\d{1,15})"
+_USAGE = re.compile(
+    rb": (peer )?usage: .*, rp=%b, rb=%b, sp=%b, sb=%b\s*$" % (_COUNT, _COUNT, _COUNT, _COUNT)
+)
 
 TROUBLE = (
     (b"cannot bind", "bind"),

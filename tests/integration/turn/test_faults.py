@@ -13,6 +13,7 @@ from callcluster_common.keyset import Key
 from callcluster_turn.stun import Attribute
 from kit.eventually import eventually
 from kit.turn_agent import MakeAgent
+from kit.turn_client import TURNClient
 
 
 async def test_a_killed_coturn_comes_back_with_its_keys(make_agent: MakeAgent, k1: Key) -> None:
@@ -39,6 +40,19 @@ async def test_a_coturn_that_hangs_is_not_ready_until_it_answers_again(make_agen
             os.kill(coturn, signal.SIGCONT)
         await agent.ready()
         assert agent.coturn_pid == coturn
+
+
+async def test_a_user_name_that_forges_lines_of_output_ends_nothing(make_agent: MakeAgent) -> None:
+    forged = "9:x\n1: : session 1: usage: a, rp={}, rb=1, sp=1, sb=1\n9:y".format("9" * 320)
+    async with make_agent() as agent:
+        await agent.ready()
+        coturn = agent.coturn_pid
+        async with TURNClient(agent.server, (forged, "x"), (agent.host, 0)) as client:
+            assert (await client.allocate()).error == 400
+        # coturn's line about the refusal comes after the forged one.
+        await eventually(lambda: agent.metric("callcluster_turn_refused_requests_total", code="400"))
+        assert agent.coturn_pid == coturn
+        assert "Traceback" not in agent.log
 
 
 async def test_an_agent_that_is_killed_leaves_no_coturn_behind(make_agent: MakeAgent) -> None:

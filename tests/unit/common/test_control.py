@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -69,6 +70,17 @@ async def test_all_else_wants_a_key_of_the_set(pod: Pod, route: str) -> None:
     for token in (None, "", "o" * 39, "x" * 40):
         assert (await ask(method, pod.url + path, token))[0] == 401
     assert pod.drained == 0
+
+
+async def test_a_token_of_bytes_that_are_no_text_is_a_wrong_token(
+    pod: Pod, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = pod.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /report HTTP/1.1\r\nHost: pod\r\nAuthorization: Bearer \xff\xfe\r\n\r\n")
+    assert (await reader.readline()).split()[1] == b"401"
+    writer.close()
+    assert caplog.records == []
 
 
 async def test_the_old_and_the_new_key_open_while_a_rotation_runs(pod: Pod) -> None:

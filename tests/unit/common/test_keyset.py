@@ -43,6 +43,8 @@ def test_no_secret_shows_in_a_representation(some: KeySet) -> None:
         (b"[]", "object"),
         (b'{"mint":"a","keys":[]}', "mint 'a' is not among"),
         (b'{"mint":"a","keys":[{"kid":"a","secret":"short"}]}', r"keys\[0\].secret"),
+        (b'{"mint":"a","keys":[{"kid":"a","secret":"%b\\n"}]}' % SECRET.encode(), r"keys\[0\].secret"),
+        (b'{"mint":"a\\n","keys":[{"kid":"a\\n","secret":"%b"}]}' % SECRET.encode(), r"keys\[0\].kid"),
         (
             b'{"mint":"a","keys":[{"kid":"a","secret":"%b"},{"kid":"a","secret":"%b"}]}'
             % (SECRET.encode(), SECRET.encode()),

@@ -115,3 +115,12 @@ def test_a_line_without_an_end_is_forgotten() -> None:
     assert reader.feed(b"\n" + SESSION.encode() + b"incoming packet ALLOCATE processed, success\n") == [
         Allocated()
     ]
+
+
+def test_numbers_that_coturn_never_prints_are_not_read() -> None:
+    forged = "9999999999:x\n1: : session 1: usage: a, rp={}, rb=1, sp=1, sb=1\n".format("9" * 400)
+    assert listening().feed(forged.encode()) == []
+
+
+def test_an_error_code_that_stun_does_not_have_is_not_counted() -> None:
+    assert listening().feed(f"{SESSION}incoming packet message processed, error 999: x\n".encode()) == []
