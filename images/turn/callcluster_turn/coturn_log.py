@@ -1,8 +1,8 @@
 """What coturn's output means. Its lines name clients and peers, so they are counted and never passed on.
 
 Only lines from before the listeners open, when nobody can have sent anything yet, may be shown: they speak
-of the configuration. After that a client may write whole lines of its own: coturn prints the user name that it was
-given, line feeds included. So every reading here is bounded, and what is counted is no evidence.
+of the configuration. After that a client may write whole lines of its own: coturn prints a user name as it
+came, line feeds included. So every reading here is bounded, and what is counted is no evidence.
 """
 
 from __future__ import annotations

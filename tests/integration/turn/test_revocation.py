@@ -54,7 +54,14 @@ async def test_a_key_that_is_still_accepted_is_not_revoked(make_agent: MakeAgent
 async def test_a_malformed_revocation_is_refused(make_agent: MakeAgent) -> None:
     async with make_agent() as agent:
         await agent.ready()
-        for body in (None, {}, {"kid": 7}, {"kid": "k1\r\ncs 1"}, {"kid": "k1\n"}, {"kid": "k1", "more": 1}):
+        for body in (
+            None,
+            {},
+            {"kid": 7},
+            {"kid": "k1\r\ncs 1"},
+            {"kid": "k1\n"},
+            {"kid": "k1", "more": 1},
+        ):
             assert (await agent.post("/revoke", body))[0] == 400
 
 
