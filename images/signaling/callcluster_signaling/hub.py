@@ -160,19 +160,13 @@ class Hub:
             change = b"M" + encode(effect.member)
         elif effect.locked is not None:
             change = b"L1" if effect.locked else b"L0"
-        room.trust(uid, effect.frame)
-        self.pod.bus.publish(
-            room.keys,
-            room.epoch,
-            link.claim,
-            head,
-            make_line(head, encode(effect.frame)),
-            change,
-            partial(self._published, link, effect, room, uid, bool(again)),
-        )
+        line = make_line(head, encode(effect.frame))
+        room.trust(line, head, effect.frame)
+        done = partial(self._published, link, effect, room, line, head, bool(again))
+        self.pod.bus.publish(room.keys, room.epoch, link.claim, head, line, change, done)
 
     def _published(
-        self, link: Link, effect: do.Publish, room: Room, uid: str, last: bool, off: int
+        self, link: Link, effect: do.Publish, room: Room, line: bytes, head: Head, last: bool, off: int
     ) -> None:
         if off > 0:
             if effect.member is not None:
@@ -184,14 +178,14 @@ class Hub:
                     room.told = off
                 self.pod.rooms.expect(room)
             return
-        if off == NO_BUS and room.given_to_all(uid, effect.to):
-            room.distrust(uid)
+        if off == NO_BUS and room.given_to_all(head.uid, effect.to):
+            room.distrust(line, head.uid)
             self.perform(link, link.session.succeed(effect.re))
             return
         if off == EPOCH_LOST and not last and link.room is room:
-            self.pod.rooms.mend(room, partial(self._publish, link, effect, uid))
+            self.pod.rooms.mend(room, partial(self._publish, link, effect, head.uid))
             return
-        room.distrust(uid)
+        room.distrust(line, head.uid)
         if off in (NO_BUS, EPOCH_LOST):
             self.perform(link, link.session.fail(effect.re, "unavailable", retry_after=RETRY_AFTER_SECONDS))
         else:

@@ -45,7 +45,8 @@ MESSAGES = Rate(30, 120)
 ICE = Rate(20, 100)
 KEYS = Rate(20, 60)
 HANDSHAKES = Rate(100, 200)
-"""A whole office, or an ingress, may stand behind one address."""
+PROXY_HANDSHAKES = Rate(1_000, 2_000)
+"""From addresses that are not public: behind them stands an ingress, and everybody behind it."""
 
 MAX_STRIKES = 100
 """Frames beyond a limit, or unusable, that one connection may send before it is closed."""
@@ -65,11 +66,13 @@ class Doorkeeper:
     def knock(self, address: str, now: float) -> float:
         """Return 0.0 if a handshake from ``address`` may go on, otherwise how long to stay away (s)."""
         bucket = self._buckets.get(address)
+        public = is_public(address)
         if bucket is None:
             if len(self._buckets) >= 4 * MAX_WAITING:
-                self.forget(now)
-            bucket = self._buckets[address] = Bucket(HANDSHAKES, now)
-        if self._total >= MAX_WAITING or self._waiting.get(address, 0) >= MAX_WAITING_PER_ADDRESS:
+                self._buckets = {key: kept for key, kept in self._buckets.items() if not kept.full(now)}
+            bucket = self._buckets[address] = Bucket(HANDSHAKES if public else PROXY_HANDSHAKES, now)
+        most = MAX_WAITING_PER_ADDRESS if public else MAX_WAITING
+        if self._total >= MAX_WAITING or self._waiting.get(address, 0) >= most:
             return 1.0
         return bucket.take(now)
 
@@ -87,9 +90,10 @@ class Doorkeeper:
             del self._waiting[address]
         self._total -= 1
 
-    def forget(self, now: float) -> None:
-        """Drop buckets that have filled up again."""
-        self._buckets = {address: b for address, b in self._buckets.items() if not b.full(now)}
+
+def is_public(group: str) -> bool:
+    """Whether an :func:`address_group` is of the open Internet."""
+    return bool(group) and ipaddress.ip_network(group).is_global
 
 
 def address_group(address: str) -> str:

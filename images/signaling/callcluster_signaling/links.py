@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from callcluster_common.messages.types import CloseCode
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from callcluster_signaling.effects import Effect
@@ -29,17 +30,17 @@ class Writer:
     def __init__(self) -> None:
         self.slow: set[Link] = set()
         """Links whose peer does not read; whoever closes them takes them out."""
-        self._dirty: set[Link] = set()
+        self._dirty: list[Link] = []
         self._loop = asyncio.get_running_loop()
 
     def add(self, link: Link) -> None:
         """The link has frames to write."""
         if not self._dirty:
             self._loop.call_soon(self._flush)
-        self._dirty.add(link)
+        self._dirty.append(link)
 
     def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, set()
+        dirty, self._dirty = self._dirty, []
         for link in dirty:
             if not link.flush():
                 self.slow.add(link)
@@ -50,6 +51,7 @@ class Link:
 
     __slots__ = (
         "_frames",
+        "_out",
         "_owed",
         "_writer",
         "busy",
@@ -79,6 +81,7 @@ class Link:
         self._writer = writer
         self._frames = 0
         self._owed = 0
+        self._out: list[bytes] = []
 
     @property
     def close_code(self) -> int:
@@ -95,6 +98,7 @@ class Link:
 
     async def close(self, code: int, reason: str) -> None:
         """Close, and cut the connection if the peer does not even read the close frame."""
+        self.flush()
         cut = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.ws.transport.abort)
         try:
             await self.ws.close(code, reason)
@@ -109,21 +113,27 @@ class Link:
             pass  # the connection's own loop sees it
 
     def send(self, frame: bytes) -> None:
-        """Write a frame at the end of this tick; a socket that is closing gets nothing more."""
-        protocol = self.ws.protocol
-        if protocol.state is State.OPEN:
-            protocol.send_text(frame)
-            self._frames += 1
+        """Write one frame of JSON."""
+        self.write(framed(frame))
+
+    def write(self, data: bytes) -> None:
+        """Write what :func:`framed` made, at the end of this tick; a closing socket gets nothing more."""
+        if not self._out:
             self._writer.add(self)
+        self._out.append(data)
 
     def flush(self) -> bool:
-        """Write what was sent; False if the peer has left too much unread."""
+        """Write what waits; False if the peer has left too much unread."""
+        out, self._out = self._out, []
+        if not out or self.ws.protocol.state is not State.OPEN:
+            return True
         transport = self.ws.transport
-        # Nothing else is in there: what websockets sends of its own accord, it writes at once.
-        transport.write(b"".join(self.ws.protocol.data_to_send()))
+        transport.write(b"".join(out))
         unread = transport.get_write_buffer_size()
         if not unread:
             self._frames = self._owed = 0
+            return True
+        self._frames += len(out)
         return unread <= MAX_UNREAD_BYTES + self._owed and self._frames <= MAX_UNREAD_FRAMES
 
     def catch_up(self, frames: list[bytes]) -> None:
@@ -132,3 +142,8 @@ class Link:
             self.send(frame)
             self._owed += len(frame)
         self._frames -= len(frames)
+
+
+def framed(frame: bytes) -> bytes:
+    """A WebSocket text frame (RFC 6455, 5.2), made once for all who get it."""
+    return Frame(Opcode.TEXT, frame).serialize(mask=False)

@@ -103,7 +103,7 @@ class Room:
         self._early: dict[int, tuple[str, bytes]] = {}
         self._arrivals = 0
         self._meanwhile: list[Entry] = []
-        self._trusted: dict[str, DurableFrame] = {}
+        self._trusted: dict[bytes, tuple[Head, DurableFrame]] = {}
 
     @property
     def gap(self) -> bool:
@@ -119,6 +119,7 @@ class Room:
         """Take over a state: for a new copy, or after a loss; return what waiting lines add to it."""
         self.epoch, self.off, self.locked = state.epoch, state.off, state.locked
         self.lost_epoch = False
+        self._trusted.clear()
         self.members.clear()
         for member in roster(state):
             self.members[member.sid] = member
@@ -155,13 +156,13 @@ class Room:
         self.give_up()
         return replay(meanwhile, sid)
 
-    def trust(self, uid: str, frame: DurableFrame) -> None:
-        """This pod publishes ``frame`` itself as ``uid``: it need not be checked when it comes back."""
-        self._trusted[uid] = frame
+    def trust(self, line: bytes, head: Head, frame: DurableFrame) -> None:
+        """This pod publishes the line itself: it need not be read and checked when it comes back."""
+        self._trusted[line] = head, frame
 
-    def distrust(self, uid: str) -> None:
+    def distrust(self, line: bytes, uid: str) -> None:
         """That entry will not come."""
-        self._trusted.pop(uid, None)
+        self._trusted.pop(line, None)
         self._given.pop(uid, None)
 
     def give_early(self, line: bytes) -> list[Outcome]:
@@ -215,8 +216,13 @@ class Room:
         if self._arrivals:
             self._meanwhile.append(Entry(off, line))
         try:
-            head, raw = split_line(line)
-            frame = self._trusted.pop(head.uid, None) or _frame.decode(raw)
+            known = self._trusted.pop(line, None)
+            if known is not None:
+                head, frame = known
+                raw = line[line.index(b"\n") + 1 :]
+            else:
+                head, raw = split_line(line)
+                frame = _frame.decode(raw)
         except (ValueError, msgspec.MsgspecError, RecursionError):
             self.refused += 1
             return

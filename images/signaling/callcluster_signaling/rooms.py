@@ -13,7 +13,7 @@ from callcluster_common.messages import server
 from callcluster_common.messages.types import CloseCode
 
 from callcluster_signaling.bus import RENEW_SECONDS, Bus, Occupant, RoomState, UnavailableError
-from callcluster_signaling.links import Link
+from callcluster_signaling.links import Link, framed
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.room import Evict, Outcome, Room
 from callcluster_signaling.session import encode
@@ -146,10 +146,11 @@ class Rooms:
                     self._evict(link, outcome)
             else:
                 self._counts.delivered += len(outcome.sids)
+                data = framed(outcome.frame)
                 for sid in outcome.sids:
                     link = self._links.get(sid)
                     if link is not None and link.room is room:
-                        link.send(outcome.frame)
+                        link.write(data)
 
     # Repair
 

@@ -7,10 +7,9 @@ import socket
 
 import pytest
 from kit.eventually import eventually
-from kit.sig_client import SigClient, token
+from kit.sig_client import SigClient
 from kit.signaling_server import SignalingProcess
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 CORPUS: list[str | bytes] = [
     "",
@@ -191,29 +190,3 @@ def _drain(connection: socket.socket) -> None:
             pass
     except ConnectionError:
         pass
-
-
-async def test_a_storm_of_handshakes_from_one_address_is_thinned_out(server: SignalingProcess) -> None:
-    async def knock() -> int:
-        try:
-            async with connect(server.url, subprotocols=["sig.v1"], compression=None):  # type: ignore[list-item]
-                await asyncio.sleep(2)
-                return 101
-        except InvalidStatus as refused:
-            return refused.response.status_code
-        except ConnectionClosed:
-            return 101
-
-    results = await asyncio.gather(*(knock() for _ in range(400)))
-    assert set(results) == {101, 429}
-    assert results.count(101) >= 50
-
-    async def again() -> bool:
-        try:
-            client = await SigClient.hello(server.url, token())
-        except InvalidStatus:
-            return False
-        await client.request("ping", {"ts": 1})
-        return True
-
-    await eventually(again, every=0.5)
