@@ -125,6 +125,30 @@ def test_a_key_sent_again_resets_no_window():
         ring.open("mic", sender.frame(0), 0)
 
 
+def test_a_key_that_comes_back_opens_nothing_twice():
+    old, new = Sender(generation=1), Sender(generation=2)
+    ring = ring_with(old)
+    ring.open("mic", old.frame(0), 0)
+    ring.install(new.kid, new.base, 100)
+    ring.open("mic", new.frame(0), 101 + OLD_KEY_S)
+    ring.install(old.kid, old.base, 102 + OLD_KEY_S)
+    with pytest.raises(CryptoError, match="came before"):
+        ring.open("mic", old.frame(0), 102 + OLD_KEY_S)
+
+
+def test_who_left_has_no_keys_and_keeps_its_windows():
+    sender = Sender()
+    ring = ring_with(sender)
+    ring.open("mic", sender.frame(0), 0)
+    ring.forget()
+    with pytest.raises(UnknownKey):
+        ring.open("mic", sender.frame(1), 0)
+    ring.install(sender.kid, sender.base, 0)
+    with pytest.raises(CryptoError, match="came before"):
+        ring.open("mic", sender.frame(0), 0)
+    assert ring.open("mic", sender.frame(1), 0) == b"opus"
+
+
 def test_a_key_id_beyond_sixteen_bits_of_generation_is_refused():
     with pytest.raises(CryptoError, match="out of range"):
         Keyring(SID).install(1 << 24, new_base_key(), 0)

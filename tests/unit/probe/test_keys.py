@@ -321,6 +321,36 @@ def test_a_session_that_comes_back_with_another_bundle_is_not_trusted(room):
     assert not alice.trusted("bob-0001", 6)
 
 
+def test_a_server_that_lets_a_member_leave_and_join_again_can_replay_nothing(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    frame = alice.seal("mic", b"once")
+    assert bob.open("alice-01", "mic", frame, 0) == b"once"
+    bob.left("alice-01", "left", 5)
+    bob.joined(room.members["alice-01"], 5)
+    bob.tick(8)
+    room.carry(8)
+    assert bob.open("alice-01", "mic", frame, 8) is None
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"more"), 8) == b"more"
+
+
+def test_the_security_code_covers_members_that_are_not_trusted(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    stranger = Member("mallory1", Identity().bundle("team", "mallory1", EPOCH, None))
+    alice.joined(stranger, 1)
+    assert not alice.trusted("mallory1", 1)
+    assert alice.security_code() != bob.security_code()
+
+
+@pytest.mark.parametrize("ik", ["A" * 42 + "B", "A" * 42 + "\n", "A" * 20])
+def test_an_identity_key_that_is_none_is_no_part_of_the_security_code(room, ik):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    bundle = Identity().bundle("team", "mallory1", EPOCH, SECRET)
+    bundle.ik = ik
+    alice.joined(Member("mallory1", bundle), 1)
+    assert not alice.trusted("mallory1", 1)
+    assert alice.security_code() == bob.security_code()
+
+
 def test_all_members_see_the_same_security_code_and_a_swapped_key_changes_it(room):
     alice, bob = room.join("alice-01"), room.join("bob-0001")
     assert alice.security_code() == bob.security_code()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from callcluster_probe.e2ee.encode import CryptoError
 from callcluster_probe.e2ee.frames import Source, clear_bytes, metadata
@@ -47,7 +47,7 @@ class ReplayWindow:
 @dataclass(slots=True)
 class _Entry:
     key: FrameKey
-    window: ReplayWindow = field(default_factory=ReplayWindow)
+    window: ReplayWindow
     superseded: float | None = None
 
 
@@ -58,6 +58,13 @@ class Keyring:
         self.sid = sid
         self._bases: dict[int, tuple[int, bytes]] = {}  # generation -> its highest known step and base key
         self._entries: dict[int, _Entry] = {}
+        # Of every key ever held: one that comes back opens nothing twice.
+        self._windows: dict[int, ReplayWindow] = {}
+
+    def forget(self) -> None:
+        """Drop all keys: the sender left."""
+        self._bases.clear()
+        self._entries.clear()
 
     def install(self, kid: int, base: bytes, now: float) -> None:
         """Take a key from an envelope; one that is not newer than what is held changes nothing.
@@ -70,11 +77,7 @@ class Keyring:
             raise CryptoError("the key id is out of range")
         held = self._bases.get(generation)
         if held is None or held[0] < step:
-            self._hold(generation, step, base, _Entry(FrameKey(kid, base)), now)
-
-    def holds(self, generation: int) -> bool:
-        """Whether any step of ``generation`` is known."""
-        return generation in self._bases
+            self._hold(generation, step, base, self._prepare(kid, base), now)
 
     def open(self, source: Source, frame: bytes, now: float) -> bytes:
         """The plain frame.
@@ -109,14 +112,18 @@ class Keyring:
         base = held[1]
         for _ in range(step - held[0]):
             base = ratchet(base)
-        return _Entry(FrameKey(kid, base)), base
+        return self._prepare(kid, base), base
+
+    def _prepare(self, kid: int, base: bytes) -> _Entry:
+        return _Entry(FrameKey(kid, base), self._windows.get(kid) or ReplayWindow())
 
     def _hold(self, generation: int, step: int, base: bytes, entry: _Entry, now: float) -> None:
         for other in self._entries.values():
             if other.superseded is None:
                 other.superseded = now
         self._bases[generation] = (step, base)
-        self._entries[key_id(generation, step)] = entry
+        kid = key_id(generation, step)
+        self._entries[kid], self._windows[kid] = entry, entry.window
 
     def _expire(self, now: float) -> None:
         gone = [

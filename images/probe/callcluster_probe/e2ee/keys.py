@@ -15,7 +15,7 @@ from callcluster_common.messages.types import MAX_KEY_ENTRIES, Bundle, Member, T
 
 from callcluster_probe.e2ee import bundle, envelope
 from callcluster_probe.e2ee.bundle import Identity, Peer
-from callcluster_probe.e2ee.encode import CryptoError
+from callcluster_probe.e2ee.encode import CryptoError, unb64
 from callcluster_probe.e2ee.frames import SOURCES, Source
 from callcluster_probe.e2ee.keyring import Keyring, UnknownKey
 from callcluster_probe.e2ee.room_secret import RoomSecret
@@ -28,6 +28,7 @@ ANSWER_EVERY_S = 0.5
 FIRST_KEY_S = 2.0
 """A member that gave no key within this time is asked for one."""
 EARLY_ENVELOPES = 64
+IDENTITY_BYTES = 32
 ANY_KEY = 0
 """Key id of a request from who knows none."""
 
@@ -53,6 +54,8 @@ class Remote:
 
     sid: str
     peer: Peer | None
+    shown: bytes | None
+    """Its identity key as the roster has it, trusted or not; absent where that is no key."""
     keyring: Keyring
     since: float
     counts: dict[Source, FrameCounts] = field(
@@ -87,6 +90,9 @@ class CallKeys:
         self._secret = secret
         self._epoch = epoch
         self._pins: dict[str, _Pin] = {}
+        self._keyrings: dict[
+            str, Keyring
+        ] = {}  # for the life of each sid, as the replay windows are in them
         self._early: list[tuple[str, str]] = []
         self._seq = 0  # one for all recipients, so that it rises for each of them
         self._outbox: list[KeyFrame] = []
@@ -132,6 +138,7 @@ class CallKeys:
         self.own.forget(sid)
         if remote is None or remote.peer is None:
             return
+        remote.keyring.forget()
         if reason == "kicked":
             self._renew(now)
         else:
@@ -216,8 +223,8 @@ class CallKeys:
         return bool(remote and remote.peer and self._epoch + now <= remote.peer.exp)
 
     def security_code(self) -> str:
-        """The code over the identity keys of all whom this member trusts, its own included."""
-        others = [remote.peer.ik for remote in self.remotes.values() if remote.peer]
+        """The code over the identity keys that the roster shows, of untrusted members, too, and its own."""
+        others = [remote.shown for remote in self.remotes.values() if remote.shown]
         return security_code(self.room, [self._identity.ik.public_key().public_bytes_raw(), *others])
 
     def _add(self, member: Member, now: float) -> Remote:
@@ -231,7 +238,8 @@ class CallKeys:
                 self._pins.setdefault(sid, _Pin(member.bundle))
             except CryptoError:
                 peer = None
-        remote = self.remotes[sid] = Remote(sid, peer, Keyring(sid), now)
+        keyring = self._keyrings.setdefault(sid, Keyring(sid))
+        remote = self.remotes[sid] = Remote(sid, peer, _shown(member), keyring, now)
         early = [body for sender, body in self._early if sender == sid]
         self._early = [(sender, body) for sender, body in self._early if sender != sid]
         for body in early:
@@ -272,3 +280,11 @@ class CallKeys:
         for start in range(0, len(entries), MAX_KEY_ENTRIES):
             chunk = entries[start : start + MAX_KEY_ENTRIES]
             self._outbox.append(KeySend(d=KeySendData(chunk)))
+
+
+def _shown(member: Member) -> bytes | None:
+    try:
+        ik = unb64(member.bundle.ik) if member.bundle else b""
+    except CryptoError:
+        return None
+    return ik if len(ik) == IDENTITY_BYTES else None
