@@ -13,6 +13,7 @@ from callcluster_signaling.bus import (
     Head,
     RefusedError,
     Return,
+    RoomState,
     Ticket,
     UnavailableError,
     make_line,
@@ -80,6 +81,10 @@ class Entrance:
                 self._do(link, session.fail(effect.re, "resume_failed", following="rejoin"))
                 return
             record = _record.decode(raw)
+            if record.cid != session.cid:
+                self._count_resume("foreign")
+                self._do(link, session.fail(effect.re, "resume_failed", following="rejoin"))
+                return
             if record.identity.expired(pod.wall()):
                 self._count_resume("expired")
                 self._do(link, session.fail(effect.re, "resume_failed", following="new_token"))
@@ -142,24 +147,24 @@ class Entrance:
         session.member = next(
             (member for member in members if member.sid == session.sid), Member(session.sid)
         )
-        missed = None if back.missed is None else replay(back.missed, session.sid)
-        self._count_resume("snapshot" if missed is None else "recovered")
+        missed = replay(back.missed, session.sid)
+        self._count_resume("recovered" if back.recovered else "snapshot")
         servers, ttl = pod.turn_for(session.sid)
         session.minted(pod.now(), ttl)
         data = server.ResumeOkData(
             sid=session.sid,
-            recovered=missed is not None,
-            missed=len(missed or ()),
+            recovered=back.recovered,
+            missed=len(missed),
             resume_token=session.resume_token,
             room=session.room,
             epoch=state.epoch,
-            off=state.off if missed is None else back.since,
-            snapshot=Snapshot(members, state.locked) if missed is None else None,
+            off=back.since,
+            snapshot=None if back.recovered else Snapshot(members, state.locked),
             ice_servers=servers,
             turn_ttl_s=ttl,
         )
         self._do(link, session.succeed(effect.re, encode(server.ResumeOk(re=effect.re, d=data))))
-        return missed or []
+        return missed
 
     def _take_over(self, link: Link) -> None:
         """Close this pod's former socket of the session, if there is one."""
@@ -193,8 +198,8 @@ class Entrance:
             return
         room.await_arrival()
         try:
-            state = await pod.bus.join(
-                room.keys,
+            state = await self._admit(
+                room,
                 Ticket(
                     sid=session.sid,
                     claim=claim,
@@ -218,6 +223,17 @@ class Entrance:
         await self._keep(link)
         self._answer_join(link, effect.re, state.epoch, state.off, Snapshot(roster(state), state.locked))
         link.catch_up(room.seat(session.sid, state))
+
+    async def _admit(self, room: Room, ticket: Ticket) -> RoomState:
+        bus = self._pod.bus
+        try:
+            return await bus.join(room.keys, ticket)
+        except RefusedError as error:
+            if error.code not in ("room_full", "room_locked"):
+                raise
+        # A room whose members are all away has no pod that lets go of them in time.
+        await bus.renew(room.keys, [], self._pod.uid(), self._pod.keep_ms)
+        return await bus.join(room.keys, ticket)
 
     def _refuse(self, link: Link, re: str | None, code: str) -> None:
         pod, session = self._pod, link.session

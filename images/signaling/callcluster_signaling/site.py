@@ -99,7 +99,9 @@ class Site:
             return None
         try:
             path = self._root.joinpath(*parts).resolve()
-            found = path.is_relative_to(self._root) and path.suffix in TYPES and path.is_file()
+            # Once more: by way of ".." a name may lead out of the directory that it begins with.
+            inside = any(path.is_relative_to(self._root / directory) for directory in DIRECTORIES)
+            found = inside and path.suffix in TYPES and path.is_file()
         except OSError:
             return None
         return path if found else None

@@ -122,7 +122,7 @@ class Script:
         back = await self.bus.attach(self.keys, sid, claim, attempt, self._line(sid, False), epoch, off)
         if back is None:
             return None
-        return self._plain(back.state), back.missed, back.requests, back.previous
+        return self._plain(back.state), *back[1:]
 
     async def _detach(self, sid: str, claim: str) -> Any:
         await self.bus.detach(self.keys, sid, claim, self._line(sid, False), 60_000)

@@ -311,6 +311,15 @@ async def test_a_resume_token_of_somebody_else_opens_nothing(server: SignalingPr
     await a.request("ping", {"ts": 1.0})
 
 
+async def test_a_session_is_taken_up_by_the_page_that_began_it_alone(server: SignalingProcess) -> None:
+    a = await SigClient.member(server.url, new_room())
+    a.abort()
+    a.cid = "another-page"
+    with pytest.raises(RequestFailedError) as refused:
+        await a.resume_on(server.url)
+    assert refused.value.data["next"] == "rejoin"
+
+
 async def test_frames_are_one_json_object_each(server: SignalingProcess) -> None:
     a = await SigClient.member(server.url, new_room())
     await a.ws.send(json.dumps([{"t": "ping"}]))

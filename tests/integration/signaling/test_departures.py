@@ -3,11 +3,14 @@
 import json
 import secrets
 import signal
+from pathlib import Path
 
 import pytest
+from callcluster_common import directive, room_names
+from callcluster_common.directive import Directive, RoomRule
 from kit.eventually import eventually
 from kit.redis_server import RedisServer
-from kit.sig_client import SigClient, token
+from kit.sig_client import RequestFailedError, SigClient, token
 from kit.signaling_server import SignalingProcess, signaling
 
 
@@ -46,3 +49,29 @@ async def test_a_pod_that_missed_the_news_of_a_moved_session_leaves_its_record_a
         moved.abort()
         again = await moved.resume_on(new.url)
         assert again.resumed["room"] == room
+
+
+@pytest.mark.parametrize("bus", ["memory://", pytest.param("redis", marks=pytest.mark.redis)])
+async def test_a_room_whose_members_are_all_gone_takes_newcomers(
+    bus: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    room = f"room-{secrets.token_hex(6)}"
+    key = room_names.room_key(b"salt-of-the-tests", room)
+    file = tmp_path / directive.DIRECTIVE_FILE
+    file.write_bytes(directive.encode(Directive(rooms=(RoomRule(key, max_participants=1),))))
+    url = request.getfixturevalue("redis_server").url if bus == "redis" else bus
+    with signaling(url, DIRECTIVE_FILE=str(file), RESUME_WINDOW_SECONDS="1") as server:
+        first = await SigClient.member(server.url, room)
+        second = await SigClient.hello(server.url)
+
+        async def comes_in() -> bool:
+            try:
+                await second.join(room)
+            except RequestFailedError as error:
+                assert error.code == "room_full"
+                return False
+            return True
+
+        assert not await comes_in()
+        first.abort()
+        await eventually(comes_in, every=0.2)

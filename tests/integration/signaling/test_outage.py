@@ -223,3 +223,31 @@ async def test_scripts_that_were_flushed_are_loaded_again(redis: RedisServer, pa
     await a.request("msg", {"body": "x"}, to="room")
     await b.expect(lambda frame: frame["t"] == "msg", within=15)
     await SigClient.member(pair[1].url, room)
+
+
+async def test_who_knows_the_lost_epoch_alone_gets_what_was_said_since(
+    redis: RedisServer, pair: Pods
+) -> None:
+    room = new_room()
+    a = await SigClient.member(pair[0].url, room)
+    b = await SigClient.member(pair[1].url, room)
+    await a.event("joined", b.sid)
+    epoch, off = b.epoch, b.off
+    redis.call("FLUSHALL")
+    for client in (a, b):
+        await _snapshot(client, a.sid, b.sid)
+    for number in range(3):
+        await a.request("msg", {"body": str(number)}, to="room")
+    # As if nothing had reached b since the wipe.
+    b.epoch, b.off = epoch, off
+    back = await b.resume_on(pair[0].url)
+    assert (back.resumed["recovered"], back.resumed["missed"]) == (True, 3)
+    assert back.epoch == a.epoch != epoch
+    # As if b had been behind already.
+    back.epoch, back.off = epoch, off - 1
+    again = await back.resume_on(pair[1].url)
+    assert not again.resumed["recovered"]
+    assert {one["sid"] for one in again.resumed["snapshot"]["members"]} == {a.sid, b.sid}
+    for client in (back, again):
+        bodies = [(await client.expect(lambda frame: frame["t"] == "msg"))["d"]["body"] for _ in range(3)]
+        assert bodies == ["0", "1", "2"]

@@ -115,7 +115,7 @@ class World:
         assert found is not None
         back, entry = found
         self._publish([entry])
-        assert back.missed is not None
+        assert back.recovered
         # Pushes may be applied between the reply's making and its reading.
         for _ in range(said_meanwhile):
             self.say("")

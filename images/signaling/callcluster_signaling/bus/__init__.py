@@ -93,14 +93,15 @@ class Return(NamedTuple):
     """What a member finds when it comes back."""
 
     state: RoomState
-    missed: list[Entry] | None
-    """Entries since its offset; ``None`` where they can't be given in full."""
+    recovered: bool
+    """Whether ``missed`` is all that it lacks; otherwise it needs the roster as well."""
+    since: int
+    """The offset that ``missed`` goes on from."""
+    missed: list[Entry]
     requests: list[str]
     """Ids of its requests that the history knows."""
     previous: str
     """The claim that it took over, empty if none was alive."""
-    since: int
-    """The offset that ``missed`` goes on from."""
 
 
 class Renewal(NamedTuple):

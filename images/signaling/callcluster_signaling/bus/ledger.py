@@ -135,7 +135,9 @@ class Ledger:
         heads = (split_line(entry.line)[0] for _, entry in self.entries)
         requests = [head.request for head in heads if head.sender == sid and head.request]
         entry = self._append(line, now)
-        return Return(self.state(), missed, requests, previous, off), entry
+        if missed is None:
+            return Return(self.state(), False, self.off, [], requests, previous), entry
+        return Return(self.state(), True, off, missed, requests, previous), entry
 
     def detach(self, sid: str, claim: str, line: bytes, keep_ms: int, now: int) -> Entry | None:
         """Keep the place of a member whose socket is gone."""

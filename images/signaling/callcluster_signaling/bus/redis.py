@@ -288,8 +288,12 @@ class RedisBus:
             raise RefusedError("replaced")
         if reply[0] == b"ok":
             return bytes(reply[1])
-        if self._wire is not None and not await self._beat(self._wire):
-            self._wiped()
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                if self._wire is not None and not await self._beat(self._wire):
+                    self._wiped()
+        except (WireError, TimeoutError):
+            raise UnavailableError from None
         if time.monotonic() - self._wiped_at < WIPE_SECONDS:
             raise UnavailableError
         return None
@@ -356,13 +360,14 @@ class RedisBus:
             return None
         if reply[0] != b"ok":
             raise RefusedError(text(reply[0]))
-        _, state, missed, requests, previous, since = reply
+        _, state, recovered, since, missed, requests, previous = reply
         return Return(
             room_state(state),
-            None if missed is None else entries(missed),
+            bool(recovered),
+            int(since),
+            entries(missed),
             [text(request) for request in requests],
             text(previous),
-            int(since),
         )
 
     def publish(

@@ -115,7 +115,8 @@ class Wire(asyncio.Protocol):
             if reply is LOST:
                 future.set_exception(WireError("the connection broke"))
             elif isinstance(reply, hiredis.ReplyError):
-                future.set_exception(WireError(str(reply)))
+                # To a command that it does not know Redis repeats the arguments: HELLO has the password.
+                future.set_exception(WireError(str(reply).partition(", with args")[0]))
             else:
                 future.set_result(reply)
 

@@ -7,20 +7,24 @@ redis.call('HSET', owners, sid, attempt .. ' ' .. claim)
 redis.call('ZADD', leases, now() + LEASE_MS, sid)
 local found = redis.call('HMGET', meta, 'off', 'epoch', 'former', 'base')
 local last, top, base = tonumber(off), tonumber(found[1]), tonumber(found[4])
-local same = found[2] == epoch
-if not same and found[3] == epoch and last >= base then
-  -- It saw all of the epoch that was lost, so it misses what came after.
-  same, last = true, base
+local recovered, since = found[2] == epoch, last
+if not recovered and found[3] == epoch then
+  -- It knows the epoch that was lost: what it needs is all that came after that.
+  recovered, since = last == base, base
+elseif not recovered then
+  since = top
 end
 local missed, requests, first = {}, {}, nil
 for _, entry in ipairs(redis.call('XRANGE', events, '-', '+')) do
   local number = tonumber(string.match(entry[1], '^(%d+)'))
   local sender, request, kept = entry[2][2], entry[2][4], entry[2][6]
   first = first or number
-  if number > last then missed[#missed + 1] = {number, kept} end
+  if number > since then missed[#missed + 1] = {number, kept} end
   if sender == sid and request ~= '' then requests[#requests + 1] = request end
 end
-if not same or not (last == top or (last < top and first and first <= last + 1)) then missed = false end
-append(line, sid, '')
+local whole = since == top or (since < top and first and first <= since + 1)
+local appended = append(line, sid, '')
+if not whole then recovered = false end
+if not whole or (not recovered and since == top) then since, missed = appended, {} end
 keep()
-return {'ok', state(), missed, requests, previous, last}
+return {'ok', state(), recovered and 1 or 0, since, missed, requests, previous}
