@@ -73,6 +73,7 @@ class SignalingServer:
         self._site = Site(settings.web_root)
         self._door = Doorkeeper()
         self._lag = 0.0
+        self._broken: str | None = None
         self._control_keys: keyset.KeySet | None = None
         self._background: list[asyncio.Task[None]] = []
         self._server: Server
@@ -122,7 +123,9 @@ class SignalingServer:
             self._follow(settings.turn_keys_file, keyset.parse, self.pod.follow_keyset),
             self._follow(settings.directive_file, directive.parse, self.pod.follow_directive),
         ):
-            self._background.append(asyncio.create_task(work))
+            task = asyncio.create_task(work)
+            task.add_done_callback(self._stopped)
+            self._background.append(task)
         port = next(iter(self._server.sockets)).getsockname()[1]
         fields = {"port": port, "control": control, "pod": settings.pod_name, "id": self.pod.id}
         log.info("serving", extra={"fields": fields})
@@ -193,7 +196,14 @@ class SignalingServer:
 
     # The control port
 
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background work failed", exc_info=error)
+            self._broken = "background work has failed"
+
     def _alive(self) -> str | None:
+        if self._broken is not None:
+            return self._broken
         return f"the event loop lags by {self._lag:.1f} s" if self._lag > MAX_LAG_SECONDS else None
 
     def _ready(self) -> str | None:

@@ -5,6 +5,9 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from callcluster_signaling.bus import UnavailableError
+from callcluster_signaling.bus.redis import RedisBus
+from callcluster_signaling.bus.wire import Wire, WireError
 from kit.eventually import eventually
 from kit.redis_server import RedisServer
 from kit.sig_client import RequestFailedError, SigClient, token
@@ -251,3 +254,36 @@ async def test_who_knows_the_lost_epoch_alone_gets_what_was_said_since(
     for client in (back, again):
         bodies = [(await client.expect(lambda frame: frame["t"] == "msg"))["d"]["body"] for _ in range(3)]
         assert bodies == ["0", "1", "2"]
+
+
+class Nobody:
+    """Listens to a bus on which nothing happens."""
+
+    def on_entry(self, room: str, epoch: str, off: int, line: bytes) -> None:
+        raise AssertionError(line)
+
+    def on_stall(self, room: str, line: bytes) -> None:
+        raise AssertionError(line)
+
+    def on_post(self, data: bytes) -> None:
+        raise AssertionError(data)
+
+    def on_return(self, wiped: bool) -> None:
+        assert not wiped
+
+
+async def test_a_resume_that_redis_breaks_off_can_be_tried_again(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = RedisBus(redis.url)
+    await bus.start("pod", Nobody())
+    try:
+
+        async def broken(wire: Wire) -> bool:
+            raise WireError("the connection broke")
+
+        monkeypatch.setattr(bus, "_beat", broken)
+        with pytest.raises(UnavailableError):
+            await bus.take_session("s" * 16, "secret", 1)
+    finally:
+        await bus.stop()

@@ -69,6 +69,7 @@ def test_head_has_no_body_and_the_same_length(site: Site) -> None:
         "/app/link.txt",
         "/app/%00index.html",
         "/package.json",
+        "/app/../package.json",
         "/sdk/notes.key",
         "/app",
         "/sdk/",
