@@ -40,6 +40,20 @@ test('in a room without a secret everybody with a valid bundle is trusted and no
   assert.equal(bob.keys.verified(ada.sid), false)
 })
 
+test('a comparison does not cover who came after the code was shown', async () => {
+  const clock = new Clock()
+  const [ada, bob] = await callOf(clock, ['ada-1234', 'bob-1234'], { secret: null })
+  const eve = await Member.make('eve-1234', clock, { secret: null })
+  const codes = ada.codes.length
+  const joined = ada.keys.joined([eve.line])
+  while (!ada.keys.trusts(eve.sid)) await new Promise(setImmediate)
+  assert.equal(ada.codes.length, codes)
+  ada.keys.confirmIdentities()
+  await joined
+  assert.equal(ada.keys.verified(bob.sid), true)
+  assert.equal(ada.keys.verified(eve.sid), false)
+})
+
 test('a newcomer cannot read what was said before', async () => {
   const clock = new Clock()
   const [ada, bob] = await callOf(clock, ['ada-1234', 'bob-1234'])

@@ -73,6 +73,8 @@ export class KeyExchange {
   #pins = new Map()
   /** @type {Map<string, string>} identity keys of others as the roster shows them, trusted or not */
   #shown = new Map()
+  /** @type {Set<string>} identity keys of others in the code that was handed out last */
+  #coded = new Set()
   /** @type {{from: string, body: string}[]} envelopes that overtook the roster event of their sender */
   #early = []
   #own
@@ -123,9 +125,11 @@ export class KeyExchange {
     return peer !== undefined && (this.#o.roomSecret !== null || this.#o.memory.confirmed.has(peer.keys.ik))
   }
 
-  /** A person compared the security code: the identities in it count as verified from now on. */
+  /** A person compared the security code: the identities in the one last shown count as verified from now on. */
   confirmIdentities() {
-    for (const { keys } of this.#peers.values()) this.#o.memory.confirmed.add(keys.ik)
+    for (const { keys } of this.#peers.values()) {
+      if (this.#coded.has(keys.ik)) this.#o.memory.confirmed.add(keys.ik)
+    }
   }
 
   /**
@@ -378,7 +382,9 @@ export class KeyExchange {
   async #changed() {
     const others = [...this.#shown.values()]
     const code = others.length ? await securityCode(this.#o.room, [this.bundle.ik, ...others]) : null
-    if (!this.#dropped) this.#o.onChange(code)
+    if (this.#dropped) return
+    this.#coded = new Set(others)
+    this.#o.onChange(code)
   }
 }
 
