@@ -175,7 +175,8 @@ class LightMember:
                 continue  # never taken, so it can't be lost
             self.messages.taken.add(number)
             try:
-                await asyncio.wait_for(self._quiet.wait(), MESSAGE_EVERY_S)
+                async with asyncio.timeout(MESSAGE_EVERY_S):
+                    await self._quiet.wait()
             except TimeoutError:
                 continue
 

@@ -98,7 +98,9 @@ class Link:
             await self._offer()
         while True:
             try:
-                frame = await asyncio.wait_for(self._work.get(), patience)
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the result.
+                async with asyncio.timeout(patience):
+                    frame = await self._work.get()
                 await self._do(frame)
             except TimeoutError:
                 if self.connected:
