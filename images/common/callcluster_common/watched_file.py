@@ -11,13 +11,13 @@ INTERVAL_SECONDS = 1.0
 
 
 async def contents(path: Path, interval: float = INTERVAL_SECONDS) -> AsyncIterator[bytes]:
-    """Yield the file's bytes now and after each change; wait while it does not exist."""
+    """Yield the file's bytes now and after each change; wait while it can't be read."""
     last: bytes | None = None
     while True:
         try:
             # Projected files are a few kilobytes in memory: cheaper read here than on a thread.
             data = path.read_bytes()  # noqa: ASYNC240
-        except FileNotFoundError:
+        except OSError:
             data = None
         if data is not None and data != last:
             last = data

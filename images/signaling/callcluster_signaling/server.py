@@ -22,6 +22,7 @@ from callcluster_common.messages.types import (
 )
 from callcluster_common.reports import SignalingReport
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import MultipleValuesError
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
@@ -94,7 +95,7 @@ class SignalingServer:
         """
         settings = self._settings
         try:
-            sock = listening(settings.port)
+            sock = listening(settings.port, settings.listen_host)
         except OSError as error:
             raise PortError("PORT", settings.port, error) from None
         await self.bus.start(self.pod.id, self.hub)
@@ -154,6 +155,12 @@ class SignalingServer:
     # The port for clients
 
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        try:
+            return self._answer(connection, request)
+        except MultipleValuesError:
+            return plain(http.HTTPStatus.BAD_REQUEST, "a header is there twice")
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         if "websocket" not in request.headers.get("Upgrade", "").lower():
             if request.method not in ("GET", "HEAD"):
                 return plain(http.HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", Allow="GET, HEAD")
@@ -269,12 +276,14 @@ class SignalingServer:
                 )
 
 
-def listening(port: int) -> socket.socket:
-    """A socket on all addresses of this machine, IPv6 included where there is such a thing.
+def listening(port: int, host: str = "") -> socket.socket:
+    """A socket on ``host``, or on all addresses of this machine, IPv6 included where there is such a thing.
 
     Raises:
         OSError: the port is taken.
     """
+    if host:
+        return socket.create_server((host, port))
     if socket.has_dualstack_ipv6():
         return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
     return socket.create_server(("", port))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import socket
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ class Settings:
     """Everything that can be set."""
 
     port: int
+    listen_host: str
+    """IPv4 address to listen on; empty for all addresses."""
     redis_url: str = field(repr=False)
     log_level: str
     cors_origins: tuple[str, ...]
@@ -69,9 +72,15 @@ def read(environment: Environment) -> Settings:
             raise SettingError(
                 f"CORS_ORIGINS takes origins such as https://calls.example.org, or *, not {origin!r}"
             )
+    host = environment.text("LISTEN_HOST", "")
+    try:
+        ipaddress.IPv4Address(host or "0.0.0.0")  # noqa: S104
+    except ValueError:
+        raise SettingError(f"LISTEN_HOST must be an IPv4 address, or empty for all, not {host!r}") from None
     salt = environment.text("ROOM_SALT", secrets.token_hex(16))
     return Settings(
         port=environment.integer("PORT", 3000, high=65_535),
+        listen_host=host,
         redis_url=url,
         log_level=level,
         cors_origins=origins,

@@ -89,7 +89,11 @@ class Site:
         return _response(http.HTTPStatus.OK, b"" if head else body, headers, len(body))
 
     def _locate(self, target: str) -> Path | None:
-        name = unquote(urlsplit(target).path)
+        try:
+            name = unquote(urlsplit(target).path)
+        except ValueError:
+            # What looks like a host in brackets and is none.
+            return None
         if name == "/":
             name = "/app/index.html"
         elif name.endswith("/"):

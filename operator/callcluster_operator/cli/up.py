@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from callcluster_operator.api.parse import parse_callcluster
 from callcluster_operator.cli.settings import Settings
 from callcluster_operator.local.check import check
 from callcluster_operator.local.control_socket import StateDirectoryError
@@ -20,7 +21,7 @@ from callcluster_operator.local.display import said_by
 from callcluster_operator.local.follow import follow, load
 from callcluster_operator.local.programs import component_of
 from callcluster_operator.local.report import report
-from callcluster_operator.local.runtime import Machine, Options, Runtime, RuntimeStartError
+from callcluster_operator.local.runtime import Machine, Options, Runtime, RuntimeStartError, adapted
 from callcluster_operator.local.spec_file import SpecFile, SpecFileError, parse
 from callcluster_operator.objects import Object
 
@@ -70,12 +71,21 @@ def up(
     options = Options(port, turn_port, frozenset(without))
     try:
         spec = load(file) if file is not None else built_in()
+        _check_options(spec, options)
         machine = Machine(settings.search_path, settings.state_base)
         code = asyncio.run(_up(file, spec, options, machine, is_check=is_check, relay=relay, logs=logs))
     except (SpecFileError, StateDirectoryError, RuntimeStartError) as error:
         click.echo(f"callcluster up: {error}", err=True)
         code = 2
     sys.exit(code)
+
+
+def _check_options(spec: SpecFile, options: Options) -> None:
+    problems = parse_callcluster(adapted(spec, options).callcluster)
+    if isinstance(problems, tuple):
+        # The file alone was found good.
+        at = problems[0].field if options.turn_port is None else f"--turn-port {options.turn_port}"
+        raise RuntimeStartError(f"{at}: {problems[0].message}")
 
 
 def built_in() -> SpecFile:

@@ -109,7 +109,11 @@ def _value(entry: Mapping[str, Any], pod: Object, lookup: Lookup) -> str | None:
             value = data_of(found).get(reference["key"]) if found else None
             if value is None and not reference.get("optional"):
                 raise NotReadyError(f"waits for {reference['key']} in {kind.kind} {reference['name']}")
-            return None if value is None else value.decode()
+            try:
+                return None if value is None else value.decode()
+            except UnicodeDecodeError:
+                at = f"{reference['key']} in {kind.kind} {reference['name']}"
+                raise UnsupportedError(f"{at} is not text in UTF-8") from None
     raise UnsupportedError(f"variable {entry['name']} comes from what only a cluster has")
 
 

@@ -12,6 +12,8 @@ from callcluster_operator.local.runtime import Runtime
 from callcluster_operator.local.spec_file import SpecFile, SpecFileError, parse
 
 INTERVAL_SECONDS = 0.3
+MAX_BYTES = 1 << 20
+"""More than an API server takes for one object."""
 
 
 def load(file: Path) -> SpecFile:
@@ -21,7 +23,8 @@ def load(file: Path) -> SpecFile:
         SpecFileError: it can't be read or used.
     """
     try:
-        return _parsed(file.read_bytes(), file)
+        with file.open("rb") as opened:
+            return _parsed(opened.read(MAX_BYTES + 1), file)
     except OSError as error:
         raise SpecFileError(f"{file}: can't be read: {error.strerror}") from None
 
@@ -41,6 +44,8 @@ async def follow(file: Path, runtime: Runtime, write: Callable[[str], None]) -> 
 
 
 def _parsed(data: bytes, file: Path) -> SpecFile:
+    if len(data) > MAX_BYTES:
+        raise SpecFileError(f"{file}: is larger than {MAX_BYTES >> 20} MiB; an API server would refuse it")
     try:
         return parse(data.decode(), str(file))
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import time
 from collections import deque
@@ -27,6 +28,8 @@ from callcluster_operator.local.volumes import (
     project,
 )
 from callcluster_operator.objects import Object
+
+log = logging.getLogger(__name__)
 
 BACKOFF_FIRST_SECONDS = 0.5
 BACKOFF_LAST_SECONDS = 10.0
@@ -103,6 +106,8 @@ class PodRunner:
                 self._project()
             except (NotReadyError, UnsupportedError):
                 pass  # what was mounted stays, as under a kubelet whose Secret has gone
+            except OSError as error:
+                log.warning("%s can't get its files: %s", pod["metadata"]["name"], error.strerror)
 
     async def stop(self, grace: float | None = None) -> None:
         """End the pod within ``grace`` seconds, or its own grace period; nothing of it is left then."""
@@ -139,6 +144,10 @@ class PodRunner:
             except (UnsupportedError, StartError) as error:
                 self._set(reason="RunContainerError", message=str(error))
                 await self._changed.wait()
+                continue
+            except OSError as error:
+                self._set(reason="RunContainerError", message=f"can't write its files: {error.strerror}")
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             began = time.monotonic()
             code = await self._attend(process)

@@ -104,6 +104,10 @@ class Process:
         except OSError as error:
             output.close()
             raise StartError(f"can't run {argv[0]}: {error.strerror}") from None
+        except ValueError:
+            output.close()
+            text = "a variable or argument holds a character that none may have"
+            raise StartError(f"can't run {argv[0]}: {text}") from None
         except BaseException:
             output.close()
             raise

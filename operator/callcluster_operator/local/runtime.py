@@ -166,7 +166,10 @@ class Runtime:
         self._stack.push_async_callback(service.close)
         state = state_directory(self._machine.state_base)
         self._stack.callback(_remove_if_empty, state)
-        directory = Path(tempfile.mkdtemp(prefix=f"{self._options.port}-", dir=state))
+        try:
+            directory = Path(tempfile.mkdtemp(prefix=f"{self._options.port}-", dir=state))
+        except OSError as error:
+            raise RuntimeStartError(f"{state} can't hold files: {error.strerror}") from None
         self.directory = directory
         self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
         guard = await Warden.start(directory)
@@ -193,7 +196,12 @@ class Runtime:
             programs=programs,
             directory=directory / "pods",
             guard=guard,
-            base_env={"PATH": self._machine.search_path, "LANG": "C.UTF-8", "CONTROL_HOST": HOST},
+            base_env={
+                "PATH": self._machine.search_path,
+                "LANG": "C.UTF-8",
+                "CONTROL_HOST": HOST,
+                "LISTEN_HOST": HOST,
+            },
             fixed_ports={} if self._redis is None else {names.REDIS: self._redis},
             addresses={f"{HOST}:{REDIS_PORT}": f"{HOST}:{self._redis}"},
             on_line=self._on_line,
@@ -208,7 +216,13 @@ class Runtime:
         self._stack.callback(self.store.subscribe(on_event))
         self._keep(controller.run())
         socket = ControlSocket(self.store, self.namespace, {"port": self._options.port, "pid": os.getpid()})
-        await socket.start(directory)
+        try:
+            await socket.start(directory)
+        except OSError as error:
+            raise RuntimeStartError(
+                f"{directory} can't hold a socket: {error.strerror or error}; "
+                "set XDG_RUNTIME_DIR to a short path with room for files"
+            ) from None
         self._stack.push_async_callback(socket.stop)
 
     async def _apply(self) -> None:

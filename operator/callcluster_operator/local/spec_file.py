@@ -22,6 +22,30 @@ _KINDS = {
     (ROOM.kind, API_VERSION): ROOM,
     (SECRET.kind, "v1"): SECRET,
 }
+_FIELDS = {
+    CALL_CLUSTER.kind: ("spec",),
+    ROOM.kind: ("spec",),
+    SECRET.kind: ("data", "stringData", "type", "immutable"),
+}
+_META_FIELDS = ("name", "namespace", "labels", "annotations")
+_SERVER_FIELDS = frozenset(
+    {
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "generation",
+        "managedFields",
+        "ownerReferences",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    }
+)
+"""What ``kubectl get -o yaml`` adds to the metadata; it means nothing here."""
+_KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class SpecFileError(Exception):
@@ -109,11 +133,13 @@ def _documents(text: str, name: str) -> Iterator[yaml.MappingNode]:
                 raise _error(
                     name, node.start_mark.line, "", "is not an object: write apiVersion, kind, ..."
                 )
-            _refuse_repeated_keys(node, name)
+            _check_nodes(node, name)
             yield node
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise _error(name, mark.line if mark else 0, "", error.problem or "is not YAML") from None
+    except RecursionError:
+        raise SpecFileError(f"{name}: is nested too deeply") from None
     except yaml.YAMLError as error:
         raise SpecFileError(f"{name}: is not YAML: {' '.join(str(error).split())}") from None
 
@@ -124,8 +150,15 @@ def _object(node: yaml.MappingNode, name: str) -> Object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise _error(name, mark.line if mark else 0, "", error.problem or "is not YAML") from None
+    except RecursionError:
+        raise SpecFileError(f"{name}: is nested too deeply") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        # PyYAML lets out whatever its constructors of dates, numbers and tagged values come upon.
+        raise _error(
+            name, node.start_mark.line, "", "holds a date, number or tag that can't be read; quote texts"
+        ) from None
     line = node.start_mark.line
-    if (obj.get("kind"), obj.get("apiVersion")) not in _KINDS:
+    if not any((obj.get("kind"), obj.get("apiVersion")) == known for known in _KINDS):
         known = ", ".join(f"{kind} ({version})" for kind, version in _KINDS)
         raise _error(
             name,
@@ -133,15 +166,43 @@ def _object(node: yaml.MappingNode, name: str) -> Object:
             "kind",
             f"{obj.get('kind')} ({obj.get('apiVersion')}) is not known here; use {known}",
         )
-    meta = obj.get("metadata")
-    if not isinstance(meta, dict) or not isinstance(meta.get("name"), str):
-        raise _error(name, line, "metadata.name", "is missing")
-    meta.setdefault("namespace", NAMESPACE)
+    obj = _known_fields(obj, node, name)
     if obj["kind"] == "Secret":
         return _secret(obj, node, name)
     if not isinstance(obj.setdefault("spec", {}), dict):
         raise _error(name, _line(node, ("spec",)), "spec", "must be an object")
     return obj
+
+
+def _known_fields(obj: Object, node: yaml.MappingNode, name: str) -> Object:
+    """The object without what only a server writes; metadata is checked as an API server does."""
+    known = ("apiVersion", "kind", "metadata", *_FIELDS[obj["kind"]])
+    for field in obj:
+        if field not in (*known, "status"):
+            hint = f"is no field; known are {', '.join(known)}"
+            raise _error(name, _line(node, (field,)), field, hint)
+    meta = obj.get("metadata")
+    if not isinstance(meta, dict) or "name" not in meta:
+        raise _error(name, node.start_mark.line, "metadata.name", "is missing")
+    meta = {"namespace": NAMESPACE} | {
+        key: value for key, value in meta.items() if value is not None and key not in _SERVER_FIELDS
+    }
+    for key, value in meta.items():
+        if problem := _metadata_problem(key, value):
+            raise _error(name, _line(node, ("metadata", key)), f"metadata.{key}", problem)
+    return {key: value for key, value in obj.items() if key in known} | {"metadata": meta}
+
+
+def _metadata_problem(key: str, value: Any) -> str | None:
+    if key == "name" and not (isinstance(value, str) and _NAME.fullmatch(value)):
+        return "must be a text of at most 253 lower case letters, digits, '-' and '.'"
+    if key == "namespace" and not (isinstance(value, str) and _NAMESPACE.fullmatch(value)):
+        return "must be a text of at most 63 lower case letters, digits and '-'"
+    if key in ("labels", "annotations") and not (
+        isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+    ):
+        return "must hold texts by name; put numbers in quotes"
+    return None if key in _META_FIELDS else f"is no field; known are {', '.join(_META_FIELDS)}"
 
 
 def _secret(obj: Object, node: yaml.MappingNode, name: str) -> Object:
@@ -172,20 +233,26 @@ def _construct(node: yaml.MappingNode) -> Object:
         loader.dispose()
 
 
-def _refuse_repeated_keys(root: yaml.Node, name: str) -> None:
+def _check_nodes(root: yaml.Node, name: str) -> None:
+    """Refuse what YAML allows and JSON does not: it could not be stored in a cluster."""
     visited, todo = set(), [root]
     while todo:
         node = todo.pop()
         if id(node) in visited:
-            continue  # an alias
+            continue
         visited.add(id(node))
+        if isinstance(node, yaml.ScalarNode) and any(
+            char == "\0" or "\ud800" <= char <= "\udfff" for char in node.value
+        ):
+            raise _error(name, node.start_mark.line, "", "a text holds a character that is none")
         if isinstance(node, yaml.SequenceNode):
             todo += node.value
         elif isinstance(node, yaml.MappingNode):
             seen = set()
             for key, value in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    raise _error(name, key.start_mark.line, "", "a field's name must be a text")
+                if not isinstance(key, yaml.ScalarNode) or key.tag not in _KEY_TAGS:
+                    text = "a field's name must be a text; put it in quotes"
+                    raise _error(name, key.start_mark.line, "", text)
                 if key.value in seen:
                     raise _error(name, key.start_mark.line, key.value, "is there twice; remove one")
                 seen.add(key.value)

@@ -395,6 +395,18 @@ async def test_a_pod_that_ignores_the_polite_signal_is_killed_with_its_children(
     await eventually(gone, within=15)
 
 
+async def test_a_variable_that_no_process_can_have_is_told_and_can_be_mended(machine: Machine) -> None:
+    await machine.store.apply(deployment(env={"KEY": "a\0b"}))
+
+    async def told() -> bool:
+        statuses = [status for pod in await machine.pods() for status in pod["status"]["containerStatuses"]]
+        return any("a character that none may have" in str(status["state"]) for status in statuses)
+
+    await eventually(told)
+    await machine.store.apply(deployment(env={"KEY": "ab"}))
+    assert await machine.one_ready()
+
+
 async def test_a_missing_program_leaves_the_pod_pending_and_says_so(machine: Machine) -> None:
     machine.programs.missing = True
     await machine.store.apply(deployment())

@@ -60,6 +60,24 @@ def nothing_is_left(directory: Path) -> bool:
     return not running_below(directory) and not list(directory.glob("callcluster-*/*"))
 
 
+def listening_addresses(pid: int) -> set[str]:
+    """Local addresses of the TCP sockets that a process listens on."""
+    sockets = {
+        link.removeprefix("socket:[").removesuffix("]")
+        for link in (str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir())
+    }
+    found = set()
+    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and inode in sockets:
+                words = bytes.fromhex(local.partition(":")[0])
+                # Each group of four bytes is in the order of the machine.
+                packed = b"".join(words[at : at + 4][::-1] for at in range(0, len(words), 4))
+                found.add(socket.inet_ntop(family, packed))
+    return found
+
+
 async def signaling_of(running: Up) -> int:
     """Process id of the one signaling process."""
     (pid,) = (pid for pid, line in running.processes().items() if "callcluster_signaling" in line)
@@ -223,6 +241,49 @@ async def test_a_bad_file_ends_it_with_one_line(directory: Path, text: str, said
     assert code == 2
     assert output.startswith(said)
     assert output.count("\n") == 1
+
+
+async def test_an_endless_file_ends_it_with_one_line(directory: Path) -> None:
+    code, output = await callcluster("up", "/dev/zero", runtime_directory=directory)
+    assert code == 2
+    assert output == ("callcluster up: /dev/zero: is larger than 1 MiB; an API server would refuse it\n")
+
+
+async def test_a_turn_port_that_no_callcluster_may_have_ends_it_with_one_line(
+    directory: Path, port: int
+) -> None:
+    for number in ("5300", "99999"):
+        code, output = await callcluster(
+            "up", *ALONE, "--port", str(port), "--turn-port", number, runtime_directory=directory
+        )
+        assert code == 2
+        assert output.startswith(f"callcluster up: --turn-port {number}: ")
+        assert output.count("\n") == 1
+
+
+async def test_a_runtime_directory_of_a_long_name_ends_it_with_one_line(directory: Path, port: int) -> None:
+    long = directory / ("x" * 110)
+    long.mkdir()
+    code, output = await callcluster("up", *ALONE, "--port", str(port), runtime_directory=long)
+    assert code == 2
+    assert "can't hold a socket" in output.splitlines()[-1]
+    assert "Traceback" not in output
+    assert nothing_is_left(long)
+
+
+async def test_a_file_that_becomes_a_directory_is_no_edit(running: Up, file: Path) -> None:
+    good = file.read_text()
+    file.unlink()
+    file.mkdir()
+    file.rmdir()
+    file.write_text(good.replace("replicas: 1", "replicas: 2", 1))
+    await running.says("was edited and is in force")
+
+
+async def test_only_this_machine_reaches_it(running: Up) -> None:
+    for pid in running.processes():
+        for address in listening_addresses(pid):
+            assert address in ("127.0.0.1", "::1")
 
 
 async def test_a_missing_file_ends_it_with_one_line(directory: Path) -> None:

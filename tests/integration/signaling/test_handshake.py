@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -61,6 +62,21 @@ async def test_handshakes_that_are_refused_never_become_sockets(
     with pytest.raises(InvalidStatus) as refused:
         await connect(strict.url + path, subprotocols=["sig.v1"], origin=origin)  # type: ignore[list-item,arg-type]
     assert refused.value.response.status_code == status
+
+
+@pytest.mark.parametrize("name", ["If-None-Match", "Upgrade", "Origin"])
+def test_a_header_that_is_there_twice_is_the_clients_mistake(strict: SignalingProcess, name: str) -> None:
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n" if name == "Origin" else ""
+    with socket.create_connection(("127.0.0.1", strict.port), timeout=10) as connection:
+        connection.sendall(f"GET / HTTP/1.1\r\n{upgrade}{name}: a\r\n{name}: b\r\n\r\n".encode())
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
+
+
+def test_it_listens_where_it_is_told_to() -> None:
+    with signaling(LISTEN_HOST="127.0.0.1") as server:
+        assert _get(server, "/nothing")[0] == 404
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", server.port), timeout=10)
 
 
 async def test_the_subprotocol_must_be_offered(strict: SignalingProcess) -> None:
@@ -144,6 +160,7 @@ async def test_guests_come_in_only_where_they_are_let() -> None:
         ({"JWT_SECRET": "short"}, "JWT_SECRET must have at least 32 bytes"),
         ({"REDIS_URL": "http://x"}, "REDIS_URL must begin with"),
         ({"PORT": "-1"}, "PORT must be"),
+        ({"LISTEN_HOST": "localhost"}, "LISTEN_HOST must be an IPv4 address"),
     ],
 )
 def test_settings_that_cant_be_used_end_the_process_with_one_line(

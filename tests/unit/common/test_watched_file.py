@@ -19,7 +19,9 @@ async def test_a_file_is_followed_through_creation_replacement_and_loss(tmp_path
             fresh.replace(path)
             assert await seen.get() == data
         path.unlink()
+        path.mkdir()
         await asyncio.sleep(0.02)
+        path.rmdir()
         path.write_bytes(b"three")
         assert await seen.get() == b"three"
         follower.cancel()

@@ -68,6 +68,8 @@ def test_head_has_no_body_and_the_same_length(site: Site) -> None:
         "/app//etc/passwd",
         "/app/link.txt",
         "/app/%00index.html",
+        "//[",
+        "//[::1",
         "/package.json",
         "/app/../package.json",
         "/sdk/notes.key",

@@ -1,10 +1,14 @@
 import base64
 import json
+import re
 from typing import Any
 
 import jwt
 import pytest
-from callcluster_signaling.tokens import TokenError, guest, verify
+from callcluster_common.messages.types import Grants
+from callcluster_signaling.tokens import Identity, TokenError, guest, verify
+from hypothesis import given
+from hypothesis import strategies as st
 from kit.sig_client import SECRET, token
 
 
@@ -48,6 +52,10 @@ def test_a_missing_claim_is_named(claim: str) -> None:
         token(sub=""),
         token(g={"mod": "yes"}),
         token(g=[1]),
+        token(sub="\ud800"),
+        token(jti="\udfff"),
+        token(exp=2**53 + 1),
+        token(exp=10**300),
     ],
 )
 def test_other_tokens_are_refused(made: str) -> None:
@@ -87,6 +95,18 @@ def test_the_header_does_not_choose_the_algorithm() -> None:
 )
 def test_the_room_claim_covers_exactly_its_pattern(claim: str, room: str, allowed: bool) -> None:
     assert verify(token(claim), SECRET).may_enter(room) is allowed
+
+
+def test_a_room_claim_of_many_stars_is_judged_at_once() -> None:
+    # Matching it by a regular expression would outlast the test run.
+    assert not verify(token("*a" * 60 + "*b"), SECRET).may_enter("a" * 128)
+
+
+@given(st.text("ab*", min_size=1, max_size=8), st.text("ab", min_size=1, max_size=8))
+def test_a_star_stands_for_any_run_of_characters(claim: str, room: str) -> None:
+    pattern = ".*".join(claim.split("*"))
+    expected = re.fullmatch(pattern, room) is not None
+    assert Identity("u", claim, Grants()).may_enter(room) is expected
 
 
 def test_guests_differ_by_page_and_never_moderate() -> None:

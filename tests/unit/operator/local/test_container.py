@@ -31,6 +31,8 @@ def pod(**container: Any) -> Object:
 def objects(kind: Kind, name: str) -> Object | None:
     if (kind, name) == (SECRET, "keys"):
         return {"kind": "Secret", "data": {"token": base64.b64encode(b"t0ken").decode()}}
+    if (kind, name) == (SECRET, "binary"):
+        return {"kind": "Secret", "data": {"token": base64.b64encode(b"\xff").decode()}}
     if (kind, name) == (CONFIG_MAP, "config"):
         return {"kind": "ConfigMap", "data": {"level": "info"}}
     return None
@@ -79,6 +81,11 @@ def test_a_secret_or_key_that_is_missing_is_waited_for_by_name(name: str, key: s
 def test_a_field_that_only_a_cluster_knows_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="limits"):
         resolve([{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "limits.cpu"}}}])
+
+
+def test_a_variable_of_bytes_that_are_no_text_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="token in Secret binary is not text in UTF-8"):
+        resolve([{"name": "X", "valueFrom": {"secretKeyRef": {"name": "binary", "key": "token"}}}])
 
 
 def test_earlier_variables_can_be_used_in_later_ones_and_in_arguments() -> None:

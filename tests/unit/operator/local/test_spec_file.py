@@ -72,6 +72,24 @@ def test_callcluster_rooms_and_secrets_are_read_and_secrets_come_first() -> None
         ("- a\n- b\n", "f:1: is not an object"),
         ("{[1, 2]: x}", "f:1: a field's name must be a text"),
         ("a: \x00", "f: is not YAML: "),
+        ("kind: [CallCluster]\napiVersion: {}\n", "f:1: kind: ['CallCluster'] ({}) is not known here"),
+        ("a: " + "[" * 3000, "f: is nested too deeply"),
+        ("&a {x: *a}", "f:1: kind: None (None) is not known here"),
+        (CALLCLUSTER + "sepc: {}\n", "f:7: sepc: is no field; known are apiVersion, kind, metadata, spec"),
+        (CALLCLUSTER + "  tls: 2024-99-99\n", "f:1: holds a date, number or tag that can't be read"),
+        (CALLCLUSTER + f"  paused: {'9' * 5000}\n", "f:1: holds a date, number or tag that can't be read"),
+        (CALLCLUSTER + "  paused: !!bool maybe\n", "f:1: holds a date, number or tag that can't be read"),
+        (CALLCLUSTER + "  on: true\n", "f:7: a field's name must be a text; put it in quotes"),
+        (CALLCLUSTER + "  !!str {a: b}: true\n", "f:7: a field's name must be a text; put it in quotes"),
+        (CALLCLUSTER + '  tls: "\\ud800"\n', "f:7: a text holds a character that is none"),
+        (CALLCLUSTER + '  tls: "\\0"\n', "f:7: a text holds a character that is none"),
+        (CALLCLUSTER.replace("name: local", "name: 5"), "f:4: metadata.name: must be a text of at most"),
+        (ROOM.replace("stand-up", "../etc"), "f:3: metadata.name: must be a text of at most"),
+        (ROOM.replace("stand-up", "a, namespace: 7"), "f:3: metadata.namespace: must be a text"),
+        (ROOM.replace("stand-up", "a, namespace: ../.."), "f:3: metadata.namespace: must be a text"),
+        (ROOM.replace("stand-up", "a, labels: 5"), "f:3: metadata.labels: must hold texts by name"),
+        (ROOM.replace("stand-up", "a, annotations: {a: 5}"), "f:3: metadata.annotations: must hold texts"),
+        (ROOM.replace("stand-up", "a, lables: {}"), "f:3: metadata.lables: is no field; known are name"),
         ("!!python/object:os.system {}", "f:1: could not determine a constructor"),
         (
             CALLCLUSTER + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {k: '*'}\n",
@@ -88,6 +106,16 @@ def test_what_is_wrong_is_said_in_one_line_with_its_place(text: str, message: st
         parse(text, "f")
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_what_a_server_has_added_to_an_object_means_nothing_here() -> None:
+    read = CALLCLUSTER.replace(
+        "  name: local", "  name: local\n  uid: u\n  resourceVersion: '7'\n  generation: 2"
+    )
+    assert parse(read + "status: {conditions: []}\n", "f") == parse(CALLCLUSTER, "f")
+    assert parse(CALLCLUSTER.replace("name: local", "name: local\n  namespace:"), "f") == parse(
+        CALLCLUSTER, "f"
+    )
 
 
 @given(st.text(alphabet=st.sampled_from(list("abkindspec:-{}[],&*!|>'\"#\n \t1")), max_size=200))
