@@ -24,8 +24,9 @@ def free_port() -> int:
 class RedisServer:
     """Starts, stops, restarts, wipes; keeps its port across restarts and its data only when told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         self.port = free_port()
+        self._options = options
         self.directory = Path(tempfile.mkdtemp(prefix="callcluster-redis-"))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -48,7 +49,8 @@ class RedisServer:
                 "--save",
                 "",
                 "--dir",
-                self.directory,
+                str(self.directory),
+                *self._options,
             ],
             stdout=subprocess.DEVNULL,
         )

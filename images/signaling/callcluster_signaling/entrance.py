@@ -22,7 +22,7 @@ from callcluster_signaling.bus import (
 from callcluster_signaling.links import Link
 from callcluster_signaling.pod import Pod
 from callcluster_signaling.posts import Replaced, pack
-from callcluster_signaling.room import Room, replay, roster
+from callcluster_signaling.room import Evict, Room, replay, roster
 from callcluster_signaling.session import Effects, Phase, Record, encode, join_ok
 
 log = logging.getLogger(__name__)
@@ -75,12 +75,12 @@ class Entrance:
         """Take up a session on this socket."""
         pod, session = self._pod, link.session
         try:
-            raw = await pod.bus.take_session(effect.sid, effect.secret, session.attempt)
-            if raw is None:
+            taken = await pod.bus.take_session(effect.sid, effect.secret, session.attempt)
+            if taken is None:
                 self._count_resume("unknown")
                 self._do(link, session.fail(effect.re, "resume_failed", following="rejoin"))
                 return
-            record = _record.decode(raw)
+            record = _record.decode(taken.record)
             if record.cid != session.cid:
                 self._count_resume("foreign")
                 self._do(link, session.fail(effect.re, "resume_failed", following="rejoin"))
@@ -101,6 +101,8 @@ class Entrance:
             self._later(link, effect.re)
             return
         self._take_over(link)
+        if taken.pod != pod.id:
+            pod.bus.post(taken.pod, pack(Replaced(effect.sid, "")))
         session.resumed(effect.re, record, pod.now(), [])
         self._count_resume("recovered")
         data = server.ResumeOkData(session.sid, True, 0, session.resume_token)
@@ -134,12 +136,15 @@ class Entrance:
         link.claim, link.room = claim, room
         session.resumed(effect.re, record, pod.now(), back.requests)
         frames = self._answer_return(link, effect, room, back)
-        if effect.sid in room.members or room.off < back.state.off:
-            frames += room.seat(effect.sid, back.state)
-            link.catch_up(frames)
-        else:
-            room.give_up()
-            pod.rooms.check(room)
+        self._seat(link, room, back.state, frames)
+
+    def _seat(self, link: Link, room: Room, state: RoomState, frames: list[bytes]) -> None:
+        """Let the member have ``frames`` and whatever comes after ``state``."""
+        sid = link.session.sid
+        link.catch_up(frames + room.seat(sid, state))
+        if sid not in room.members and room.off >= state.off:
+            # Taken out again before it sat down.
+            self._pod.evict(link, Evict(sid, "timeout"))
 
     def _answer_return(self, link: Link, effect: do.Resume, room: Room, back: Return) -> list[bytes]:
         pod, session, state = self._pod, link.session, back.state
@@ -210,6 +215,7 @@ class Entrance:
                     moderator=session.identity.grants.mod,
                     epoch=claim,
                     uid=pod.uid(),
+                    keep_ms=pod.keep_ms,
                 ),
             )
         except (RefusedError, UnavailableError) as error:
@@ -222,7 +228,7 @@ class Entrance:
         pod.counts.joins["ok"] += 1
         await self._keep(link)
         self._answer_join(link, effect.re, state.epoch, state.off, Snapshot(roster(state), state.locked))
-        link.catch_up(room.seat(session.sid, state))
+        self._seat(link, room, state, [])
 
     async def _admit(self, room: Room, ticket: Ticket) -> RoomState:
         bus = self._pod.bus

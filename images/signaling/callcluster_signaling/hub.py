@@ -306,7 +306,7 @@ class Hub:
             return
         if isinstance(post, Replaced):
             link = self.pod.links.get(post.sid)
-            if link is not None and link.claim == post.claim:
+            if link is not None and (link.claim if link.room is not None else "") == post.claim:
                 self._entrance.unseat(link)
                 self.perform(
                     link, link.session.close(CloseCode.REPLACED, "taken over by a newer connection")

@@ -40,6 +40,7 @@ from callcluster_signaling.replies import APPLIED, Known, Replies
 from callcluster_signaling.tokens import Identity, TokenError, guest, opaque, verify
 
 HELLO_SECONDS = 3.0
+OPENING_SECONDS = 15.0
 FEATURES = ["keys", "moderation", "resume", "turn"]
 RESUME_TOKEN = regex.compile(r"([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]{43})")
 
@@ -186,7 +187,11 @@ class Session:
     def tick(self, now: float, wall: float) -> Effects:
         """Time passed."""
         if self.phase is Phase.NEW:
-            if now - self._born > HELLO_SECONDS:
+            if self.sid:
+                # It did its part: the bus keeps it waiting.
+                if now - self._born > OPENING_SECONDS:
+                    return self.close(CloseCode.INTERNAL, "the session could not be opened")
+            elif now - self._born > HELLO_SECONDS:
                 return self.close(CloseCode.PROTOCOL_ERROR, "hello did not come in time")
         elif self.phase is not Phase.CLOSED:
             if self.identity.expired(wall):
@@ -232,6 +237,7 @@ class Session:
     def opened(self, re: str | None) -> Effects:
         """The session is recorded."""
         self.phase = Phase.OPEN
+        self._offered = None
         data = server.HelloOkData(
             sid=self.sid,
             resume_token=self.resume_token,
@@ -309,7 +315,6 @@ class Session:
         if self.phase is not Phase.NEW:
             return self.fail(frame.id, "malformed", "this connection has a session already")
         token = frame.d.token or self._offered
-        self._offered = None
         if token is not None:
             try:
                 self.identity = verify(token, self._policy.jwt_secret)

@@ -102,6 +102,7 @@ class Script:
             moderator,
             f"e{number}",
             "pod.0",
+            60_000,
         )
         state = await self.bus.join(self.keys, ticket)
         self._epoch = state.epoch

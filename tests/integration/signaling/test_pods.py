@@ -270,3 +270,14 @@ async def test_readiness_waits_for_the_first_redis_connection() -> None:
             await late.request("ping", {"ts": 1})
     finally:
         redis.close()
+
+
+async def test_a_session_without_a_room_has_one_socket_too(pods: Pods) -> None:
+    room = new_room()
+    first = await SigClient.hello(pods[0].url)
+    second = await first.resume_on(pods[1].url)
+    assert await first.closes() == 4005
+    await second.join(room)
+    third = await second.resume_on(pods[0].url)
+    assert await second.closes() == 4005
+    assert third.resumed["room"] == room

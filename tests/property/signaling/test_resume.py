@@ -45,7 +45,9 @@ class World:
             member = msgspec.json.encode(Member(sid))
             event = server.Event(d=server.EventData(kind="joined", sid=sid, member=Member(sid)))
             line = make_line(Head(f"p0.{sid}", sid), msgspec.json.encode(event))
-            ticket = Ticket(sid, f"p0.{sid}", Person(sid, sid, ""), member, line, 9, False, "e1", "p0.0")
+            ticket = Ticket(
+                sid, f"p0.{sid}", Person(sid, sid, ""), member, line, 9, False, "e1", "p0.0", 60_000
+            )
             self._publish(self.ledger.join(ticket, 0))
         self.off = self.ledger.off
         for room in self.rooms:

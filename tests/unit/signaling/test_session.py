@@ -420,3 +420,13 @@ def test_turn_credentials_are_due_at_half_of_their_life() -> None:
 def test_a_record_survives_its_encoding() -> None:
     record = joined(jti="t").record
     assert msgspec.json.decode(msgspec.json.encode(record), type=Record) == record
+
+
+def test_who_said_hello_in_time_is_not_blamed_for_a_slow_bus() -> None:
+    session = fresh(offered=token())
+    hello = frame("hello", {"cid": "c" * 16}, id="1")
+    assert isinstance(session.receive(hello, 0.0)[0], do.Open)
+    assert session.tick(4.0, 0) == []
+    session.fail("1", "unavailable", retry_after=1.0)
+    assert isinstance(session.receive(hello, 5.0)[0], do.Open)
+    assert closed(session.tick(16.0, 0)) == CloseCode.INTERNAL

@@ -46,6 +46,14 @@ class Person(NamedTuple):
     jti: str
 
 
+class Session(NamedTuple):
+    """A session that was taken over."""
+
+    record: bytes
+    pod: str
+    """The pod that had it."""
+
+
 class Ticket(NamedTuple):
     """What a member brings when it joins."""
 
@@ -62,6 +70,8 @@ class Ticket(NamedTuple):
     """Epoch to give the room if it does not exist yet."""
     uid: str
     """For entries that the bus has to publish of its own accord."""
+    keep_ms: int
+    """How long members are kept whose socket turns out to be gone."""
 
 
 class Entry(NamedTuple):
@@ -192,8 +202,8 @@ class Bus(Protocol):
     async def put_session(self, sid: str, secret: str, record: bytes, attempt: int) -> None:
         """Keep what another pod needs to take up a session; ``secret`` is the hash of its resume token."""
 
-    async def take_session(self, sid: str, secret: str, attempt: int) -> bytes | None:
-        """The record, if the secret fits and no newer attempt has taken it.
+    async def take_session(self, sid: str, secret: str, attempt: int) -> Session | None:
+        """Take a session over, if the secret fits and no newer attempt has taken it.
 
         Raises:
             RefusedError: with code ``replaced`` when a newer attempt has.

@@ -72,7 +72,7 @@ class Ledger:
         return RoomState(self.epoch, self.off, self.locked, occupants)
 
     def join(self, ticket: Ticket, now: int) -> list[Entry]:
-        """Enter; return what was published, the newcomer's own entry last.
+        """Enter, after a :meth:`sweep`; return what was published, the newcomer's own entry last.
 
         Raises:
             RefusedError: banned, locked or full.
@@ -183,6 +183,12 @@ class Ledger:
                 lost.append(sid)
             else:
                 self.leases[sid] = now + LEASE_MS
+        published += self.sweep(uid, keep_ms, now)
+        return Renewal(self.epoch, self.off, lost), published
+
+    def sweep(self, uid: str, keep_ms: int, now: int) -> list[Entry]:
+        """Let go of members whose lease ran out: first of their socket, then of their place."""
+        published = []
         for sid, until in sorted(self.leases.items()):
             if until > now:
                 continue
@@ -194,7 +200,7 @@ class Ledger:
             else:
                 self._forget(sid)
                 published.append(self._append(left_line(uid, sid, "timeout"), now))
-        return Renewal(self.epoch, self.off, lost), published
+        return published
 
     def _since(self, after: int, now: int) -> list[Entry] | None:
         while self.entries and self.entries[0][0] < now - HISTORY_MS:

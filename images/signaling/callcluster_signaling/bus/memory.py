@@ -20,6 +20,7 @@ from callcluster_signaling.bus import (
     Renewal,
     Return,
     RoomState,
+    Session,
     Ticket,
 )
 from callcluster_signaling.bus.ledger import Ledger
@@ -48,6 +49,7 @@ class MemoryBus:
         self._rooms: dict[str, Ledger] = {}
         self._subscribed: set[str] = set()
         self._sessions: dict[str, SessionRecord] = {}
+        self._pod = ""
         self._listener: Listener
 
     @property
@@ -72,6 +74,7 @@ class MemoryBus:
 
     async def start(self, pod: str, listener: Listener) -> None:
         """Nothing to connect."""
+        self._pod = pod
         self._listener = listener
 
     async def stop(self) -> None:
@@ -84,7 +87,7 @@ class MemoryBus:
             self._sessions = {key: kept for key, kept in self._sessions.items() if kept.expires > now}
         self._sessions[sid] = SessionRecord(secret, record, attempt, now + SESSION_MS)
 
-    async def take_session(self, sid: str, secret: str, attempt: int) -> bytes | None:
+    async def take_session(self, sid: str, secret: str, attempt: int) -> Session | None:
         """See the port."""
         kept = self._sessions.get(sid)
         if kept is None or kept.expires <= _now() or kept.secret != secret:
@@ -92,7 +95,7 @@ class MemoryBus:
         if kept.attempt > attempt:
             raise RefusedError("replaced")
         kept.attempt = attempt
-        return kept.record
+        return Session(kept.record, self._pod)
 
     async def drop_session(self, sid: str) -> None:
         """See the port."""
@@ -125,6 +128,8 @@ class MemoryBus:
         if room.name not in self._rooms:
             self._rooms = {name: kept for name, kept in self._rooms.items() if not kept.forgettable(now)}
         ledger = self._rooms.setdefault(room.name, Ledger())
+        # A room whose last members went silently is looked after by nobody until somebody comes.
+        self._push(room, ledger.sweep(ticket.uid, ticket.keep_ms, now))
         published = ledger.join(ticket, now)
         state = ledger.state()
         self._push(room, published)

@@ -31,6 +31,7 @@ from callcluster_signaling.bus import (
     Renewal,
     Return,
     RoomState,
+    Session,
     Ticket,
     UnavailableError,
     split_line,
@@ -279,15 +280,15 @@ class RedisBus:
 
     async def put_session(self, sid: str, secret: str, record: bytes, attempt: int) -> None:
         """See the port."""
-        await self._session("put_session", sid, secret, record, attempt, SESSION_MS)
+        await self._session("put_session", sid, secret, record, attempt, self._pod, SESSION_MS)
 
-    async def take_session(self, sid: str, secret: str, attempt: int) -> bytes | None:
+    async def take_session(self, sid: str, secret: str, attempt: int) -> Session | None:
         """See the port."""
-        reply = await self._session("take_session", sid, secret, attempt, SESSION_MS)
+        reply = await self._session("take_session", sid, secret, attempt, self._pod, SESSION_MS)
         if reply[0] == b"replaced":
             raise RefusedError("replaced")
         if reply[0] == b"ok":
-            return bytes(reply[1])
+            return Session(reply[1], text(reply[2]))
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 if self._wire is not None and not await self._beat(self._wire):
@@ -346,6 +347,7 @@ class RedisBus:
             int(ticket.moderator),
             ticket.epoch,
             ticket.uid,
+            ticket.keep_ms,
         )
         if reply[0] != b"ok":
             raise RefusedError(text(reply[0]))

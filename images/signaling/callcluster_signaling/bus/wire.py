@@ -140,11 +140,6 @@ class Wire(asyncio.Protocol):
         """Unsubscribe."""
         self._write(("UNSUBSCRIBE", channel))
 
-    @property
-    def unsent(self) -> int:
-        """Bytes that Redis has not taken yet."""
-        return self._transport.get_write_buffer_size()
-
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()
@@ -174,7 +169,9 @@ async def connect(url: str, on_push: Callable[[bytes, bytes], None], name: str) 
         await wire.ask(*hello, "SETNAME", name)
         if options.get("db"):
             await wire.ask("SELECT", options["db"])
-    except WireError:
+    except WireError as error:
         wire.abort()
+        if str(error).startswith("ERR unknown command"):
+            raise WireError("Redis 6 or newer is needed") from None
         raise
     return wire

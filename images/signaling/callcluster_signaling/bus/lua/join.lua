@@ -1,6 +1,9 @@
 -- Lets a member in.
-local sid, claim, user, cid, jti, member, line, request, capacity, moderator, epoch, uid = unpack(ARGV)
+local sid, claim, user, cid, jti, member, line, request = unpack(ARGV, 1, 8)
+local capacity, moderator, epoch, uid, keep_ms = unpack(ARGV, 9, 13)
 local time = now()
+-- A room whose last members died with their pod is looked after by nobody until somebody comes.
+sweep(uid, tonumber(keep_ms), time)
 for _, id in ipairs({user, jti}) do
   local till = id ~= '' and redis.call('HGET', bans, id)
   if till and tonumber(till) > time then return {'banned'} end

@@ -40,6 +40,21 @@ local function owner_of(sid)
   return claim, tonumber(attempt)
 end
 
+-- Lets go of members whose lease ran out: first of their socket, then of their place.
+local function sweep(uid, keep_ms, time)
+  for _, sid in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', time)) do
+    local claim, attempt = owner_of(sid)
+    if claim and claim ~= '' then
+      redis.call('HSET', owners, sid, attempt .. ' ')
+      redis.call('ZADD', leases, time + keep_ms, sid)
+      append(event(uid, '"reconnecting","sid":"' .. sid .. '"'), '', '')
+    else
+      forget(sid)
+      append(left(uid, sid, 'timeout'), '', '')
+    end
+  end
+end
+
 local function keep()
   for _, key in ipairs({meta, members, owners, people, leases}) do
     redis.call('PEXPIRE', key, ROOM_MS)

@@ -16,17 +16,7 @@ for i = 3, #ARGV, 2 do
     lost[#lost + 1] = sid
   end
 end
-for _, sid in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', time)) do
-  local claim, attempt = owner_of(sid)
-  if claim and claim ~= '' then
-    redis.call('HSET', owners, sid, attempt .. ' ')
-    redis.call('ZADD', leases, time + keep_ms, sid)
-    append(event(uid, '"reconnecting","sid":"' .. sid .. '"'), '', '')
-  else
-    forget(sid)
-    append(left(uid, sid, 'timeout'), '', '')
-  end
-end
+sweep(uid, keep_ms, time)
 keep()
 local found = redis.call('HMGET', meta, 'epoch', 'off')
 return {found[1] or '', tonumber(found[2] or 0), lost}
