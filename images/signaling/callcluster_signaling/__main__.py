@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 
-from callcluster_common import logs
+from callcluster_common import logs, open_files
 from callcluster_common.environment import Environment, SettingError
 
 from callcluster_signaling import settings
@@ -21,6 +21,7 @@ def main() -> int:
         print(f"callcluster-signaling: {error}", file=sys.stderr)
         return 2
     logs.configure(chosen.log_level)
+    open_files.allow_many()
     try:
         return asyncio.run(run(chosen))
     except PortError as error:

@@ -74,7 +74,7 @@ def read(environment: Environment) -> Settings:
             )
     host = environment.text("LISTEN_HOST", "")
     try:
-        ipaddress.IPv4Address(host or "0.0.0.0")  # noqa: S104
+        ipaddress.IPv4Address(host or "0.0.0.0")
     except ValueError:
         raise SettingError(f"LISTEN_HOST must be an IPv4 address, or empty for all, not {host!r}") from None
     salt = environment.text("ROOM_SALT", secrets.token_hex(16))

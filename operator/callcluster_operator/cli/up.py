@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from callcluster_common import open_files
 
 from callcluster_operator.api.parse import parse_callcluster
 from callcluster_operator.cli.settings import Settings
@@ -66,6 +67,7 @@ def up(
     if relay and not is_check:
         raise click.UsageError("--relay goes with --check")
     logging.basicConfig(level=logging.WARNING, format="  %(message)s")
+    open_files.allow_many()
     if file is None and EXAMPLE.is_file():
         file = EXAMPLE
     options = Options(port, turn_port, frozenset(without))

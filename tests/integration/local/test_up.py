@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import jwt
 import pytest
+from callcluster_common.open_files import ENOUGH
 from kit.eventually import eventually
 from kit.local_up import Up, callcluster, running_below, up
 
@@ -278,6 +280,21 @@ async def test_a_file_that_becomes_a_directory_is_no_edit(running: Up, file: Pat
     file.rmdir()
     file.write_text(good.replace("replicas: 1", "replicas: 2", 1))
     await running.says("was edited and is in force")
+
+
+async def test_the_usual_limit_of_open_files_is_raised_for_all_processes(
+    directory: Path, port: int, file: Path
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        async with up(str(file), *ALONE, port=port, runtime_directory=directory) as running:
+            await running.says("#r=")
+            for pid in (running.process.pid, await signaling_of(running)):
+                assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == min(hard, ENOUGH)
+            assert await running.end() == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_only_this_machine_reaches_it(running: Up) -> None:

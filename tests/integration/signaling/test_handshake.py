@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import secrets
 import socket
 import urllib.error
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from callcluster_common.open_files import ENOUGH
 from callcluster_signaling.settings import DEFAULT_WEB_ROOT
 from kit.sig_client import SigClient, token
 from kit.signaling_server import SignalingProcess, signaling
@@ -77,6 +79,16 @@ def test_it_listens_where_it_is_told_to() -> None:
         assert _get(server, "/nothing")[0] == 404
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", server.port), timeout=10)
+
+
+def test_the_usual_limit_of_open_files_is_raised() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        with signaling() as server:
+            assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)[0] == min(hard, ENOUGH)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_the_subprotocol_must_be_offered(strict: SignalingProcess) -> None:
