@@ -128,8 +128,8 @@ def test_an_operator_that_dies_after_any_step_comes_to_the_same_end(
                     "replicas": replicas,
                     "listeningPort": listener,
                 },
-                st.integers(1, 5),
-                st.sampled_from([20000, 20005, 20020]),
+                st.integers(3, 5),
+                st.sampled_from([20000, 20005, 20010, 20020]),
                 st.sampled_from([10, 15]),
                 st.integers(0, 3),
                 st.sampled_from([3478, 3480, 4000]),
@@ -226,9 +226,10 @@ def disturb(world: World, change: str) -> None:
 @given(
     spec=turn_specs,
     changes=st.lists(
-        st.tuples(st.sampled_from(["quota", "more", "fewer", "none", "pods", "time", "calls", "fail"])).map(
-            lambda drawn: drawn[0]
+        st.sampled_from(
+            ["quota", "more", "fewer", "none", "pods", "pods", "time", "calls", "hang up", "fail"]
         ),
+        min_size=5,
         max_size=12,
     ),
 )
@@ -238,6 +239,8 @@ def test_a_server_with_calls_is_never_deleted_before_its_deadline(spec: Spec, ch
     world = World(["n1", "n2"])
     world.put(callcluster("cc", turn=spec))
     world.settle("cc")
+    for process in world.processes.values():
+        process.load = 1
     began: dict[str, float] = {}
     for change in changes:
         match change:
@@ -258,6 +261,10 @@ def test_a_server_with_calls_is_never_deleted_before_its_deadline(spec: Spec, ch
                     process = world.processes.get(pod["metadata"]["name"])
                     if process is not None and not process.draining:
                         process.load = 1
+            case "hang up" if world.turn_pods():
+                found = world.processes.get(world.turn_pods()[0]["metadata"]["name"])
+                if found is not None:
+                    found.load = 0
             case "fail" if world.turn_pods():
                 world.fail(world.turn_pods()[0]["metadata"]["name"])
         world.put(callcluster("cc", turn=copy.deepcopy(spec)))

@@ -63,6 +63,24 @@ def test_a_changed_server_is_replaced_before_it_is_drained() -> None:
     assert world.processes["cc-turn-0"].draining
 
 
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_while_servers_are_replaced_as_many_take_sessions_as_are_wanted(replicas: int) -> None:
+    world = world_with(replicas=replicas)
+    change(world, replicas=replicas, logLevel="debug")
+    for _ in range(12):
+        world.pass_over("cc")
+        assert len(world.directive("cc").stun_uris) >= replicas
+        world.work()
+    assert all(server["state"] == "Ready" for server in world.status("cc")["turn"]["servers"])
+    assert {
+        container["name"]: variable["value"]
+        for pod in world.turn_pods()
+        for container in pod["spec"]["containers"]
+        for variable in container["env"]
+        if variable["name"] == "LOG_LEVEL"
+    } == {"turn": "debug"}
+
+
 def test_a_draining_server_goes_when_its_last_relay_has_ended() -> None:
     world = world_with(replicas=1)
     world.processes["cc-turn-0"].load = 1
