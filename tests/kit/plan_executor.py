@@ -11,7 +11,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from callcluster_common import directive, keyset
@@ -137,7 +137,7 @@ class World:
 
     # What the operator does
 
-    def observe(self, cc: str, entropy: bytes | None = None) -> Observed:
+    def observe(self, cc: str) -> Observed:
         """A snapshot, as the reconciler gathers it. Objects are replaced, never changed in place."""
         selector = names.selector(cc).items()
         children = {
@@ -148,7 +148,7 @@ class World:
         claims = (ports.claim_of(pod) for pod in self.turn_pods())
         return Observed(
             now=self.now,
-            entropy=entropy or hashlib.sha512(f"{cc}/{self.now}/{self._version}".encode()).digest(),
+            entropy=hashlib.sha512(f"{cc}/{self.now}/{self._version}".encode()).digest(),
             platform=self.platform,
             callcluster=self.objects[cc_ref(cc)],
             children=children,
@@ -436,8 +436,3 @@ def node_object(name: str, internal: str, external: str | None = None) -> Object
         "metadata": {"name": name},
         "status": {"addresses": addresses},
     }
-
-
-def with_entropy(observed: Observed, entropy: bytes) -> Observed:
-    """The same snapshot with other random bytes."""
-    return replace(observed, entropy=entropy)

@@ -258,13 +258,13 @@ def test_a_server_with_calls_is_never_deleted_before_its_deadline(spec: Spec, ch
                 world.now += 25
             case "calls":
                 for pod in world.turn_pods():
-                    process = world.processes.get(pod["metadata"]["name"])
-                    if process is not None and not process.draining:
-                        process.load = 1
+                    running = world.processes.get(pod["metadata"]["name"])
+                    if running is not None and not running.draining:
+                        running.load = 1
             case "hang up" if world.turn_pods():
-                found = world.processes.get(world.turn_pods()[0]["metadata"]["name"])
-                if found is not None:
-                    found.load = 0
+                running = world.processes.get(world.turn_pods()[0]["metadata"]["name"])
+                if running is not None:
+                    running.load = 0
             case "fail" if world.turn_pods():
                 world.fail(world.turn_pods()[0]["metadata"]["name"])
         world.put(callcluster("cc", turn=copy.deepcopy(spec)))
