@@ -1,4 +1,4 @@
-"""The whole product on this machine, for tests: `callcluster up` with real signaling, coturn and Redis on free ports."""
+"""The whole product on this machine: `callcluster up` with real signaling, coturn, Redis, on free ports."""
 
 from __future__ import annotations
 
