@@ -54,9 +54,9 @@ async def _wait_for(runtime: Runtime, component: str, condition: str) -> str | N
         conditions = [each for obj in found for each in obj.get("status", {}).get("conditions", ())]
         if any(each["type"] == condition and each["status"] == "True" for each in conditions):
             return None
-        # A busy port passes: planning goes round it. What a pod waits for may be on its way.
+        # A busy port passes: planning goes round it.
         said = lines(await runtime.store.list(POD, namespace=runtime.namespace), runtime.url).get(component)
-        if said and not said.startswith(("ready", NOT_READY, "port ", "waits for ")):
+        if said and not said.startswith(("ready", NOT_READY, "port ")):
             return said
         if loop.time() > deadline:
             reasons = [each["message"] for each in conditions if each["type"] == condition]

@@ -64,9 +64,7 @@ def _line(component: str, pods: Sequence[Object], place: str) -> str | None:
     for pod in pods:
         for report in _reports(pod):
             waiting = report["state"].get("waiting")
-            # What waits for a Secret of the user's own waits for ever, unless that is said.
-            lacks = waiting and waiting["reason"] == CREATING and waiting.get("message")
-            if waiting and (lacks or waiting["reason"] not in _STARTING):
+            if waiting and waiting["reason"] not in _STARTING:
                 advice = _ADVICE.get((component, waiting["reason"]))
                 # Without the count: a process that never starts would fill the terminal with it.
                 return said_by(waiting["message"]) + (f"; {advice}" if advice else "")

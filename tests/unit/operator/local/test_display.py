@@ -54,12 +54,6 @@ def test_several_turn_servers_are_said_with_all_their_ports() -> None:
     assert said == {names.TURN: "ready, 2 pods, 127.0.0.1:3478, 3480 (UDP, TCP)"}
 
 
-def test_a_secret_that_is_not_there_is_said() -> None:
-    waiting = {"reason": "ContainerCreating", "message": "waits for url in Secret redis"}
-    said = lines([pod(names.SIGNALING, ready=False, waiting=waiting)], URL)
-    assert said == {names.SIGNALING: "waits for url in Secret redis"}
-
-
 def test_a_rollout_says_nothing_until_it_is_done() -> None:
     assert lines([pod(names.SIGNALING), pod(names.SIGNALING, ready=False)], URL) == {}
 
