@@ -10,9 +10,9 @@ from typing import TypeVar
 from callcluster_common.messages import server
 from callcluster_common.messages.types import CloseCode
 
+from callcluster_signaling.answers import encode
 from callcluster_signaling.links import Link
 from callcluster_signaling.pod import Pod
-from callcluster_signaling.session import encode
 
 MIN_PER_SECOND = 20.0
 """A server with few connections needs no long drain."""

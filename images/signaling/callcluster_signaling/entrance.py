@@ -9,6 +9,7 @@ from callcluster_common.messages import server
 from callcluster_common.messages.types import CloseCode, Member, Snapshot
 
 from callcluster_signaling import effects as do
+from callcluster_signaling.answers import encode
 from callcluster_signaling.bus import (
     Head,
     RefusedError,
@@ -22,8 +23,9 @@ from callcluster_signaling.bus import (
 from callcluster_signaling.links import Link
 from callcluster_signaling.pod import Pod
 from callcluster_signaling.posts import Replaced, pack
+from callcluster_signaling.record import Record
 from callcluster_signaling.room import Evict, Room, replay, roster
-from callcluster_signaling.session import Effects, Phase, Record, encode, join_ok
+from callcluster_signaling.session import Effects, Phase
 
 log = logging.getLogger(__name__)
 
@@ -265,7 +267,16 @@ class Entrance:
         pod, session = self._pod, link.session
         servers, ttl = pod.turn_for(session.sid)
         session.minted(pod.now(), ttl)
-        self._do(link, session.succeed(re, join_ok(re, session, epoch, off, snapshot, servers, ttl)))
+        data = server.JoinOkData(
+            room=session.room,
+            epoch=epoch,
+            off=off,
+            snapshot=snapshot,
+            grants=session.identity.grants,
+            ice_servers=servers,
+            turn_ttl_s=ttl,
+        )
+        self._do(link, session.succeed(re, encode(server.JoinOk(re=re, d=data))))
 
     async def leave(self, link: Link, effect: do.Leave) -> None:
         """Leave the room; with ``bye`` end the session as well."""

@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from callcluster_signaling import effects as do
+from callcluster_signaling.answers import encode
 from callcluster_signaling.bus import EPOCH_LOST, NO_BUS, Head, UnavailableError, make_line, published_by
 from callcluster_signaling.entrance import Entrance
 from callcluster_signaling.links import Link
@@ -20,7 +21,7 @@ from callcluster_signaling.pod import Pod
 from callcluster_signaling.posts import Parcels, Replaced, pack, unpack
 from callcluster_signaling.room import Evict, Room
 from callcluster_signaling.rooms import close_code
-from callcluster_signaling.session import Effects, Phase, Session, encode
+from callcluster_signaling.session import Effects, Phase, Session
 
 log = logging.getLogger(__name__)
 

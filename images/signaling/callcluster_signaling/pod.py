@@ -16,13 +16,14 @@ from callcluster_common.keyset import KeySet
 from callcluster_common.messages import server
 from callcluster_common.messages.types import IceServer, Limits
 
+from callcluster_signaling.answers import encode
 from callcluster_signaling.bus import Bus, Head, UnavailableError, make_line
 from callcluster_signaling.effects import Effect
 from callcluster_signaling.links import Link, Writer
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.room import Evict, Room
 from callcluster_signaling.rooms import Rooms
-from callcluster_signaling.session import Policy, encode
+from callcluster_signaling.session import Policy
 from callcluster_signaling.turn import ice_servers
 
 log = logging.getLogger(__name__)

@@ -189,10 +189,13 @@ class Room:
         if off <= self.off:
             return []
         if off != self.off + 1 or not self.loaded:
-            if len(self._early) < MAX_EARLY:
-                self._early[off] = (epoch, line)
-            if off > self.told:
-                self.told = off
+            if off <= self.off + MAX_EARLY or not self.loaded:
+                if len(self._early) < MAX_EARLY:
+                    self._early[off] = (epoch, line)
+                self.told = max(self.told, off)
+            else:
+                # Far ahead: ask the history, and do not take this line's word for where it ends.
+                self.told = max(self.told, self.off + 1)
             return []
         outcomes: list[Outcome] = []
         self._apply(off, line, outcomes)

@@ -12,11 +12,11 @@ from callcluster_common import redis_keys, room_names
 from callcluster_common.messages import server
 from callcluster_common.messages.types import CloseCode
 
+from callcluster_signaling.answers import encode
 from callcluster_signaling.bus import RENEW_SECONDS, Bus, Occupant, RoomState, UnavailableError
 from callcluster_signaling.links import Link, framed
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.room import Evict, Outcome, Room
-from callcluster_signaling.session import encode
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class Rooms:
         self.deliver(room, room.receive(epoch, off, line))
         if room.lost_epoch:
             self.mend(room)
-        elif room.gap:
+        elif room.told > room.off:
             self.expect(room)
 
     def on_stall(self, name: str, line: bytes) -> None:

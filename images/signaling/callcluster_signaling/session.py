@@ -24,18 +24,19 @@ from callcluster_common.messages.types import (
     SUBPROTOCOL,
     CloseCode,
     Grants,
-    IceServer,
     Limits,
     Member,
-    Snapshot,
     ToMember,
 )
 
+from callcluster_signaling import answers
 from callcluster_signaling import effects as do
+from callcluster_signaling.answers import encode
 from callcluster_signaling.bus import Person
 from callcluster_signaling.limits import ICE, KEYS, MAX_STRIKES, MESSAGES, Bucket
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.reading import UnreadableError, read, request_id
+from callcluster_signaling.record import Record
 from callcluster_signaling.replies import APPLIED, Known, Replies
 from callcluster_signaling.tokens import Identity, TokenError, guest, opaque, verify
 
@@ -43,8 +44,6 @@ HELLO_SECONDS = 3.0
 OPENING_SECONDS = 15.0
 FEATURES = ["keys", "moderation", "resume", "turn"]
 RESUME_TOKEN = regex.compile(r"([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]{43})")
-
-encode = msgspec.json.Encoder().encode
 
 Effects = list[do.Effect]
 
@@ -65,35 +64,6 @@ class Policy:
     jwt_secret: str
     guest_access: bool
     resume_window_seconds: int
-
-
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What another pod needs to take up a session."""
-
-    identity: Identity
-    cid: str
-    secret: str
-    """Hash of the resume token."""
-    room: str = ""
-
-
-def error_frame(
-    re: str | None,
-    code: str,
-    message: str = "",
-    retry_after: float | None = None,
-    following: Literal["rejoin", "new_token"] | None = None,
-) -> bytes:
-    """An ``error`` frame, in the words of ``ERRORS`` where no better ones are given."""
-    known = ERRORS[code]
-    data = server.ErrorData(
-        code=code,
-        message=message or known.meaning,
-        retryable=known.retryable,
-        retry_after_ms=None if retry_after is None else int(retry_after * 1000) + 1,
-        next=following,
-    )
-    return encode(server.Error(re=re, d=data))
 
 
 class Session:
@@ -215,7 +185,7 @@ class Session:
         if re is None:
             return [] if reply is None else [do.Send(reply)]
         self._replies.settle(re, APPLIED)
-        return [do.Send(_ok(re) if reply is None else reply)]
+        return [do.Send(answers.ok(re) if reply is None else reply)]
 
     def fail(
         self,
@@ -226,7 +196,7 @@ class Session:
         following: Literal["rejoin", "new_token"] | None = None,
     ) -> Effects:
         """A request failed."""
-        frame = error_frame(re, code, message, retry_after, following)
+        frame = answers.error(re, code, message, retry_after, following)
         if re is not None:
             if ERRORS[code].retryable:
                 self._replies.forget(re)
@@ -299,7 +269,7 @@ class Session:
         if isinstance(frame, client.Ping):
             return self._ping(frame, 0.0)
         assert frame.id is not None
-        return [do.Send(_ok(frame.id))]
+        return [do.Send(answers.ok(frame.id))]
 
     def _strike(
         self, re: str | None, code: str, message: str = "", retry_after: float | None = None
@@ -309,7 +279,7 @@ class Session:
             if code == "rate_limited":
                 return self.close(CloseCode.RATE_LIMITED, "too many messages")
             return self.close(CloseCode.PROTOCOL_ERROR, "too many frames that can't be used")
-        return [do.Send(error_frame(re, code, message, retry_after), code)]
+        return [do.Send(answers.error(re, code, message, retry_after), code)]
 
     def _hello(self, frame: client.Hello, now: float) -> Effects:
         if self.phase is not Phase.NEW:
@@ -454,32 +424,6 @@ class Session:
 
     def _ping(self, frame: client.Ping, now: float) -> Effects:
         return self.succeed(frame.id, encode(server.Pong(re=frame.id, d=frame.d)))
-
-
-def _ok(re: str) -> bytes:
-    return b'{"t":"ok","re":%b,"d":{}}' % encode(re)
-
-
-def join_ok(
-    re: str | None,
-    session: Session,
-    epoch: str,
-    off: int,
-    snapshot: Snapshot,
-    ice_servers: list[IceServer],
-    ttl: int,
-) -> bytes:
-    """The ``join.ok`` frame."""
-    data = server.JoinOkData(
-        room=session.room,
-        epoch=epoch,
-        off=off,
-        snapshot=snapshot,
-        grants=session.identity.grants,
-        ice_servers=ice_servers,
-        turn_ttl_s=ttl,
-    )
-    return encode(server.JoinOk(re=re, d=data))
 
 
 _HANDLERS: dict[type[client.Frame], Callable[..., Effects]] = {

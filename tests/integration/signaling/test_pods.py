@@ -204,7 +204,7 @@ async def test_a_room_leaves_nothing_behind_but_what_expires(pods: Pods, redis_s
     await a.request("msg", {"body": "x"}, to="room")
     await a.request("bye")
     for key in redis_server.call("KEYS", "sig:*"):
-        assert redis_server.call("PTTL", key) > 0, key
+        assert redis_server.call("PTTL", key) != -1, key
 
 
 async def test_foreign_junk_on_the_bus_disturbs_nobody(pods: Pods, redis_server: RedisServer) -> None:

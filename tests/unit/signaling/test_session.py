@@ -7,7 +7,8 @@ from callcluster_common.messages.types import CloseCode, Member
 from callcluster_signaling import effects as do
 from callcluster_signaling.limits import MAX_STRIKES
 from callcluster_signaling.metrics import Counts
-from callcluster_signaling.session import Phase, Policy, Record, Session
+from callcluster_signaling.record import Record
+from callcluster_signaling.session import Phase, Policy, Session
 from callcluster_signaling.tokens import LEEWAY_SECONDS
 from kit.sig_client import MODERATOR, SECRET, token
 

@@ -295,7 +295,10 @@ def split_line(line: bytes) -> tuple[Head, bytes]:
     head, separator, frame = line.partition(b"\n")
     if not separator:
         raise ValueError("a line has a head and a frame")
-    return _head.decode(head), frame
+    try:
+        return _head.decode(head), frame
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from None
 
 
 def published_by(claim_or_uid: str) -> str:
