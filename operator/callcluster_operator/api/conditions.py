@@ -48,6 +48,7 @@ REASONS: Mapping[str, str] = {
     "NoExternalAddress": "No source of `addressing.sources` knows an address for a TURN server's node.",
     "NoServers": "No TURN server runs yet.",
     "NotRequested": "`turn.replicas` is 0.",
+    "NotAnnounced": "Signaling has not been told of the TURN servers yet.",
     "NotReporting": "Ready TURN servers don't answer the operator: open their control ports (9600 and up).",
     "OverlapActive": "A new key makes the credentials; the old one is still accepted.",
     "Paused": "`paused` is set.",

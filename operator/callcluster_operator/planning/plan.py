@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from callcluster_common.directive import Directive
+from callcluster_common.directive import Directive, fingerprint
 
 from callcluster_operator.api.parse import parse_callcluster
 from callcluster_operator.objects import CHILD_KINDS, POD, SECRET, Object, Ref, ref_of
@@ -32,7 +32,7 @@ from callcluster_operator.planning.status import (
     status_steps,
 )
 
-POLL_SECONDS = 2.0
+POLL_SECONDS = 1.0
 """How soon to look again while pods may report what no event tells: a key is loaded, a relay ended."""
 REPORT_SECONDS = 10.0
 """How soon to look again for loads and counts."""
@@ -82,6 +82,7 @@ def plan(observed: Observed) -> Plan:
         tier=tier,
         turn_keys=turn_keys,
         turn_uris=uris,
+        is_announced=_follow(installation, fingerprint(directive)),
         rooms=tuple(lives),
         has_keys=not spec.paused or ref_of(turn_keys.manifest) in observed.children,
         has_redis=has_redis,
@@ -98,9 +99,18 @@ def plan(observed: Observed) -> Plan:
         *(at for at in (tier.wake_at, size.wake_at) if at is not None),
     ]
     soonest = min((at - observed.now for at in wake_at if at > observed.now), default=REPORT_SECONDS)
-    waits = bool(turn_keys.waiting or control_keys.waiting) or not tier.is_settled
+    waits = (
+        bool(turn_keys.waiting or control_keys.waiting) or not tier.is_settled or not outlook.is_announced
+    )
     patience = POLL_SECONDS if waits else REPORT_SECONDS
     return Plan((*steps, *room_steps, *status), max(0.1, min(soonest, patience)))
+
+
+def _follow(installation: Installation, directive: str) -> bool:
+    """Whether there are signaling pods, and all that run have read the directive with that fingerprint."""
+    running = [pod for pod in installation.signaling_pods() if pods.may_run(pod)]
+    reports = [installation.signaling_report(pod) for pod in running]
+    return bool(running) and all(report and report.directive == directive for report in reports)
 
 
 def _signaling(installation: Installation, size: Size) -> Iterator[Object]:

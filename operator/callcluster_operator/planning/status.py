@@ -31,6 +31,8 @@ class Outlook:
     tier: Tier
     turn_keys: Rotation
     turn_uris: tuple[str, ...]
+    is_announced: bool
+    """Whether all signaling pods follow the present directive."""
     rooms: tuple[Decision, ...]
     has_keys: bool
     """Whether the TURN keys exist, or are made in this pass."""
@@ -124,7 +126,7 @@ def _conditions(installation: Installation, outlook: Outlook) -> list[Condition]
     signaling_up = deployment_problem(installation, has_redis=outlook.has_redis) or _signaling(
         "True", "Available", "signaling takes sessions"
     )
-    turn_up = _turn_available(installation, outlook.tier)
+    turn_up = _turn_available(installation, outlook)
     resolved = _addresses_resolved(installation, outlook.tier)
     return [
         _ready(installation, outlook, [signaling_up, turn_up]),
@@ -172,11 +174,13 @@ def _progressing(installation: Installation, outlook: Outlook) -> Condition:
     return said("False", "AsWanted", "everything is as the spec says")
 
 
-def _turn_available(installation: Installation, tier: Tier) -> Condition:
+def _turn_available(installation: Installation, outlook: Outlook) -> Condition:
     def said(status: conditions.Status, reason: str, message: str) -> Condition:
         return Condition(conditions.TURN_AVAILABLE, status, reason, message)
 
-    wanted = installation.spec.turn.replicas
+    wanted, tier = installation.spec.turn.replicas, outlook.tier
+    if tier.taking and not outlook.is_announced and not _was_true(installation, conditions.TURN_AVAILABLE):
+        return said("False", "NotAnnounced", "signaling has not been told of the servers yet")
     if tier.taking:
         return said("True", "Available", f"{len(tier.taking)} of {wanted} servers take sessions")
     if not wanted:
@@ -194,6 +198,11 @@ def _turn_available(installation: Installation, tier: Tier) -> Condition:
     if tier.servers:
         return said("False", "PodsNotReady", "no TURN server is ready: look at the pods' events")
     return said("False", "NoServers", "no TURN server runs yet")
+
+
+def _was_true(installation: Installation, kind: str) -> bool:
+    before = (installation.observed.callcluster.get("status") or {}).get("conditions", ())
+    return any(each["type"] == kind and each["status"] == "True" for each in before)
 
 
 def _addresses_resolved(installation: Installation, tier: Tier) -> Condition:

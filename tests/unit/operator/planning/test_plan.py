@@ -235,7 +235,7 @@ def test_a_rotation_that_hangs_names_the_pods_that_it_waits_for() -> None:
     said = world.condition("cc", "CredentialsRotated")
     assert (said["status"], said["reason"]) == ("False", "RotationOverdue")
     assert "cc-turn-0" in said["message"]
-    assert plan(world.observe("cc")).wake_after == 2
+    assert plan(world.observe("cc")).wake_after == 1
 
 
 def test_control_keys_rotate_by_time_and_by_the_reports_that_they_open() -> None:
@@ -293,3 +293,22 @@ def test_two_callclusters_on_one_node_get_ports_of_their_own() -> None:
     world.settle("a", "b", "c")
     slots = [world.status(name)["turn"]["servers"][0]["slot"] for name in ("a", "b", "c")]
     assert slots == [0, 1, 2]
+
+
+def test_turn_is_available_when_signaling_sends_members_there() -> None:
+    world = World()
+    world.put(callcluster("cc"))
+    for _ in range(6):
+        world.pass_over("cc")
+        world.remove_ended()
+        world.work()
+        for name, process in world.processes.items():
+            process.directive = "old" if "-signaling-" in name else ""
+    assert world.directive("cc").turn_uris
+    assert world.condition("cc", "TURNAvailable")["reason"] == "NotAnnounced"
+    world.project()
+    world.pass_over("cc")
+    assert world.condition("cc", "TURNAvailable")["status"] == "True"
+    world.put(room("standup"))
+    world.pass_over("cc")
+    assert world.condition("cc", "TURNAvailable")["status"] == "True", "later news do not shake it"
