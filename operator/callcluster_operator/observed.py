@@ -19,6 +19,8 @@ class Platform:
     redis_image: str
     service_host: str | None = None
     """Where Services are reached; ``None`` means by their own names (Kubernetes)."""
+    signaling_port: int = 3000
+    """Port of ``service_host`` under which clients reach signaling."""
     redis_url: str | None = None
     """Used instead of a managed Redis where none can run, e.g. ``memory://``."""
 

@@ -183,7 +183,7 @@ class Runtime:
         reconciler = Reconciler(
             self.store,
             reports,
-            _platform(self._redis),
+            _platform(self._options.port, self._redis),
             clock=time.time,
             entropy=lambda: secrets.token_bytes(64),
         )
@@ -281,11 +281,12 @@ def _remove_if_empty(directory: Path) -> None:
         pass  # another instance has its directory in it
 
 
-def _platform(redis_port: int | None) -> Platform:
+def _platform(port: int, redis_port: int | None) -> Platform:
     return Platform(
         signaling_image="callcluster-signaling",
         turn_image="callcluster-turn",
         redis_image="redis",
         service_host=HOST,
+        signaling_port=port,
         redis_url="memory://" if redis_port is None else None,
     )

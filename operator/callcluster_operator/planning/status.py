@@ -14,7 +14,6 @@ from callcluster_operator.objects import DEPLOYMENT, Object, ref_of
 from callcluster_operator.plan import WriteStatus
 from callcluster_operator.planning import addresses, names, pods, signaling
 from callcluster_operator.planning.installation import Installation
-from callcluster_operator.planning.manifests.signaling import PORT
 from callcluster_operator.planning.rooms import Decision
 from callcluster_operator.planning.rotation import Rotation
 from callcluster_operator.planning.servers import Server, annotations_of
@@ -328,7 +327,11 @@ def _signaling(status: conditions.Status, reason: str, message: str) -> Conditio
 
 def _signaling_url(installation: Installation) -> str:
     host = installation.platform.service_host
-    return f"ws://{host}:{PORT}" if host else f"wss://{installation.spec.domain}"
+    return (
+        f"ws://{host}:{installation.platform.signaling_port}"
+        if host
+        else f"wss://{installation.spec.domain}"
+    )
 
 
 def _deployment_status(installation: Installation, component: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -19,12 +18,7 @@ from kit.demo import Demo, demo
 from kit.eventually import eventually
 from redis.asyncio import Redis
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.timeout(300),
-    # aioice leaves the socket of some TURN client to the garbage collector when a connection is closed.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 LIGHT_CALLS = 49
 RESUME_WITHIN_S = 10.0
@@ -64,7 +58,6 @@ async def fifty_calls(directory: Path) -> AsyncIterator[Fifty]:
         await one.flows()
         await other.flows()
         yield Fifty(running, list(light), (one, other))
-    gc.collect()
 
 
 async def all_resume(up: Fifty, before: list[LightStats]) -> None:

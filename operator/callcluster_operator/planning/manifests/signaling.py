@@ -143,7 +143,7 @@ def _origins(installation: Installation) -> tuple[str, ...]:
         return given
     own = (f"https://{installation.spec.domain}",)
     host = installation.platform.service_host
-    return (*own, f"http://{host}:{PORT}") if host else own
+    return (*own, f"http://{host}:{installation.platform.signaling_port}") if host else own
 
 
 def _redis_url(installation: Installation) -> dict[str, object]:
