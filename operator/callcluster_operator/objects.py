@@ -50,8 +50,8 @@ CHILD_KINDS = (
 )
 """What a CallCluster owns, in the order in which it is made.
 
-ConfigMaps come before Secrets: signaling must stop sending sessions to a TURN server that lacks a key before
-that key makes credentials.
+ConfigMaps come before Secrets: signaling must stop sending sessions to a TURN server that lacks a key
+before that key makes credentials.
 """
 
 
