@@ -16,7 +16,7 @@ def free_port() -> int:
 def free_turn_port() -> int:
     """A port with its successor, both free for UDP and TCP: a TURN slot's listeners."""
     while True:
-        port = random.randrange(4000, 9000, 2)
+        port = random.randrange(3600, 5140, 2)
         if all(_is_free(each, kind) for each in (port, port + 1) for kind in _KINDS):
             return port
 

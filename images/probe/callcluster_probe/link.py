@@ -13,10 +13,10 @@ from callcluster_common.messages.client import (
     Answer,
     ClientFrame,
     DescriptionData,
+    Empty,
     IceData,
     Offer,
     Restart,
-    RestartData,
 )
 from callcluster_common.messages.server import AnswerRelay, IceRelay, OfferRelay, RestartRelay
 from callcluster_common.messages.types import ToMember
@@ -78,7 +78,7 @@ class Link:
     def start_anew(self) -> None:
         """Look for a new route, as after new TURN credentials."""
         if self._offers:
-            self._work.put_nowait(RestartRelay(d=RestartData()))
+            self._work.put_nowait(RestartRelay(d=Empty()))
 
     def send(self, source: Source, frame: bytes, timestamp: int) -> None:
         """Send a sealed frame; dropped while there is no connection."""

@@ -119,7 +119,6 @@ class Session:
         data = server.WelcomeData(
             versions=[SUBPROTOCOL],
             features=FEATURES,
-            nonce=secrets.token_urlsafe(16),
             limits=Limits(),
             guest=self._policy.guest_access,
         )
@@ -331,10 +330,6 @@ class Session:
         if self.phase is not Phase.JOINED:
             return self.fail(frame.id, "not_joined")
         to = frame.to
-        if not isinstance(to, ToMember):
-            if to == "sfu":
-                return self.fail(frame.id, "no_sfu")
-            return self.fail(frame.id, "malformed", "address one member")
         if isinstance(frame, client.Ice):
             if self._ice is None:
                 self._ice = Bucket(ICE, now)
@@ -357,8 +352,6 @@ class Session:
             return self.fail(frame.id, "not_joined")
         if not self.identity.grants.msg:
             return self.fail(frame.id, "forbidden")
-        if frame.to == "sfu":
-            return self.fail(frame.id, "no_sfu")
         to = frame.to.sid if isinstance(frame.to, ToMember) else ""
         return [do.Publish(frame.id, to, server.MsgRelay(from_=self.sid, d=frame.d))]
 

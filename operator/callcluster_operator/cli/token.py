@@ -39,7 +39,7 @@ def mint(secret: bytes, *, room: str, user: str, ttl: int, moderator: bool, now:
         "aud": AUDIENCE,
         "iat": issued,
         "exp": issued + ttl,
-        "g": {"pub": ["mic", "cam", "screen"], "sub": True, "msg": True, "mod": moderator},
+        "g": {"pub": ["mic", "cam", "screen"], "msg": True, "mod": moderator},
     }
     return jwt.encode(claims, secret, algorithm="HS256")
 

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from callcluster_common.messages.client import Answer, Offer, Restart, RestartData
+from callcluster_common.messages.client import Answer, Empty, Offer, Restart
 from callcluster_common.messages.server import AnswerRelay, OfferRelay, RestartRelay
 from callcluster_probe import link as links
 from callcluster_probe.link import Link
@@ -79,7 +79,7 @@ async def test_the_other_side_can_ask_for_a_new_start():
     async with pair() as two:
         await two.up()
         old = two.one.connection
-        two.one.receive(RestartRelay(d=RestartData()))
+        two.one.receive(RestartRelay(d=Empty()))
         await eventually(lambda: two.one.connection is not old and two.one.connected)
         await two.talks()
 
@@ -89,7 +89,7 @@ async def test_crossing_offers_end_in_one_connection():
         await two.up()
         old = {two.one.connection, two.other.connection}
         for each in (two.one, two.other):
-            each.receive(RestartRelay(d=RestartData()))
+            each.receive(RestartRelay(d=Empty()))
         await eventually(lambda: not old & {two.one.connection, two.other.connection}, within=20)
         await two.up()
         await two.talks()

@@ -18,7 +18,7 @@ BODIES: list[dict[str, Any]] = [
     {"t": "offer", "to": OTHER, "d": {"sdp": "x"}},
     {"t": "ice", "to": OTHER, "d": {}},
     {"t": "msg", "to": "room", "d": {"body": "x"}},
-    {"t": "msg", "to": "sfu", "d": {"body": "x"}},
+    {"t": "msg", "to": "room", "d": {"body": "x"}},
     {"t": "key.send", "d": {"entries": [{"to": "o" * 16, "body": "x"}]}},
     {"t": "state", "d": {"audio": True}},
     {"t": "join", "d": {"room": "r2"}},

@@ -21,7 +21,7 @@ from callcluster_probe.signaling.effects import (
 from callcluster_probe.signaling.session import GREETING_S, HEALTHY_S, Session
 
 SID = "session-01"
-WELCOME = server.Welcome(d=server.WelcomeData(["sig.v1"], [], "nonce", Limits(), guest=True))
+WELCOME = server.Welcome(d=server.WelcomeData(["sig.v1"], [], Limits(), guest=True))
 
 
 class Driven:
@@ -134,13 +134,13 @@ def test_it_says_hello_when_it_is_welcomed():
 
 def test_without_a_token_it_does_not_even_ask_where_guests_are_not_welcome():
     driven = Driven()
-    driven.got(server.Welcome(d=server.WelcomeData(["sig.v1"], [], "n", Limits(), guest=False)))
+    driven.got(server.Welcome(d=server.WelcomeData(["sig.v1"], [], Limits(), guest=False)))
     assert driven.told == [Ended("the server wants a token and none was given", None)]
 
 
 def test_another_version_of_the_protocol_ends_it():
     driven = Driven()
-    driven.got(server.Welcome(d=server.WelcomeData(["sig.v9"], [], "n", Limits(), guest=True)))
+    driven.got(server.Welcome(d=server.WelcomeData(["sig.v9"], [], Limits(), guest=True)))
     assert isinstance(driven.told[0], Ended)
 
 

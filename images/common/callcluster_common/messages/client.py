@@ -17,7 +17,6 @@ from callcluster_common.messages.types import (
     Offset,
     RequestId,
     RoomId,
-    Route,
     Sdp,
     Sealed,
     Sid,
@@ -38,7 +37,6 @@ class HelloData(msgspec.Struct, forbid_unknown_fields=True):
     """Chosen by the client, the same for every socket of one page: the newest attempt wins."""
     attempt: Annotated[int, msgspec.Meta(ge=0)] = 0
     token: Token | None = None
-    features: Annotated[list[str], msgspec.Meta(max_length=32)] = msgspec.field(default_factory=list)
 
 
 class ResumeData(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,10 +59,9 @@ class JoinData(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DescriptionData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """An SDP description; ``route`` names the SFU session that it belongs to."""
+    """An SDP description."""
 
     sdp: Sdp
-    route: Route = ""
 
 
 class IceData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -74,13 +71,6 @@ class IceData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
         default_factory=list
     )
     end: bool = False
-    route: Route = ""
-
-
-class RestartData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Asks the other side for an ICE restart."""
-
-    route: Route = ""
 
 
 class KeyEntry(msgspec.Struct, forbid_unknown_fields=True):
@@ -177,31 +167,31 @@ class Bye(Frame, tag="bye"):
 
 
 class Offer(Frame, tag="offer"):
-    """An SDP offer to a member or the SFU; durable."""
+    """An SDP offer to a member; durable."""
 
-    to: Target
+    to: ToMember
     d: DescriptionData
 
 
 class Answer(Frame, tag="answer"):
-    """An SDP answer to a member or the SFU; durable."""
+    """An SDP answer to a member; durable."""
 
-    to: Target
+    to: ToMember
     d: DescriptionData
 
 
 class Ice(Frame, tag="ice"):
-    """ICE candidates to a member or the SFU; durable."""
+    """ICE candidates to a member; durable."""
 
-    to: Target
+    to: ToMember
     d: IceData
 
 
 class Restart(Frame, tag="restart"):
-    """Asks a member or the SFU for an ICE restart; durable."""
+    """Asks a member for an ICE restart; durable."""
 
-    to: Target
-    d: RestartData = msgspec.field(default_factory=RestartData)
+    to: ToMember
+    d: Empty = msgspec.field(default_factory=Empty)
 
 
 class KeySend(Frame, tag="key.send"):

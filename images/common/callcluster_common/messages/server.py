@@ -13,7 +13,6 @@ from callcluster_common.messages.client import (
     KeyIdData,
     MsgData,
     PingData,
-    RestartData,
 )
 from callcluster_common.messages.types import (
     Grants,
@@ -37,7 +36,6 @@ class WelcomeData(msgspec.Struct):
 
     versions: list[str]
     features: list[str]
-    nonce: str
     limits: Limits
     guest: bool
     """Whether ``hello`` may come without a token."""
@@ -79,7 +77,6 @@ class JoinOkData(msgspec.Struct, omit_defaults=True):
     ice_servers: list[IceServer] = msgspec.field(default_factory=list)
     turn_ttl_s: int = 0
     """Life of the TURN credentials; 0 where there is no TURN server."""
-    sfu: bool = False
 
 
 class SnapshotData(msgspec.Struct):
@@ -154,7 +151,7 @@ class ServerFrame(
 
     re: RequestId | None = None
     off: Offset | None = None
-    from_: Sid | Literal["sfu"] | None = None
+    from_: Sid | None = None
 
 
 class Welcome(ServerFrame, tag="welcome"):
@@ -200,27 +197,27 @@ class Event(ServerFrame, tag="ev"):
 
 
 class OfferRelay(ServerFrame, tag="offer"):
-    """An offer from a member or the SFU."""
+    """An offer from a member."""
 
     d: DescriptionData
 
 
 class AnswerRelay(ServerFrame, tag="answer"):
-    """An answer from a member or the SFU."""
+    """An answer from a member."""
 
     d: DescriptionData
 
 
 class IceRelay(ServerFrame, tag="ice"):
-    """Candidates from a member or the SFU."""
+    """Candidates from a member."""
 
     d: IceData
 
 
 class RestartRelay(ServerFrame, tag="restart"):
-    """A member or the SFU asks for an ICE restart."""
+    """A member asks for an ICE restart."""
 
-    d: RestartData
+    d: Empty
 
 
 class KeyDeliver(ServerFrame, tag="key.deliver"):

@@ -28,7 +28,6 @@ Key32 = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$")]
 Signature = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{86}$")]
 """64 bytes, base64url without padding."""
 Sdp = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SDP_BYTES)]
-Route = Annotated[str, msgspec.Meta(max_length=64)]
 Sealed = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,2048}$")]
 """Bytes that only members can open, base64url: the server relays them and never looks inside."""
 KeyId = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -76,7 +75,6 @@ ERRORS: dict[str, ErrorCode] = {
     "already_joined": ErrorCode("this connection is in a room already; leave it first", False),
     "forbidden": ErrorCode("the token's grants do not allow this", False),
     "no_such_member": ErrorCode("the addressed member is not in the room", False),
-    "no_sfu": ErrorCode("this room has no SFU", False),
     "room_full": ErrorCode("the room has reached its maximum of participants", False),
     "room_locked": ErrorCode("the room is locked", False),
     "room_closed": ErrorCode("the room is closed", False),
@@ -153,7 +151,7 @@ class ToMember(msgspec.Struct, forbid_unknown_fields=True):
     sid: Sid
 
 
-Target = ToMember | Literal["room", "sfu"]
+Target = ToMember | Literal["room"]
 
 
 class Grants(msgspec.Struct, omit_defaults=False):
@@ -162,7 +160,6 @@ class Grants(msgspec.Struct, omit_defaults=False):
     pub: list[Literal["mic", "cam", "screen"]] = msgspec.field(
         default_factory=lambda: ["mic", "cam", "screen"]
     )
-    sub: bool = True
     msg: bool = True
     mod: bool = False
 

@@ -178,7 +178,7 @@ export class Signal {
       const d = { ...attempt, resume_token: this.#resumeToken, epoch: this.#epoch, off: this.#off }
       line.say({ t: 'resume', id: RESUME, d })
     } else {
-      line.say({ t: 'hello', id: HELLO, d: { ...attempt, token: this.#token ?? undefined, features: [] } })
+      line.say({ t: 'hello', id: HELLO, d: { ...attempt, token: this.#token ?? undefined } })
     }
   }
 
