@@ -34,7 +34,7 @@ def token(room: str = "*", secret: str = SECRET, ttl: int = 600, **claims: Any) 
     return jwt.encode({key: value for key, value in body.items() if value is not None}, secret, "HS256")
 
 
-MODERATOR = {"pub": ["mic", "cam", "screen"], "sub": True, "msg": True, "mod": True}
+MODERATOR = {"pub": ["mic", "cam", "screen"], "msg": True, "mod": True}
 
 
 class RequestFailedError(Exception):
