@@ -107,6 +107,11 @@ class ApiServer:
             process.wait()
         shutil.rmtree(self._directory, ignore_errors=True)
 
+    def etcd_bytes(self) -> bytes:
+        """All that etcd has on disk, its log of every write included."""
+        files = (self._directory / "etcd").rglob("*")
+        return b"".join(path.read_bytes() for path in files if path.is_file())
+
     def kubectl(
         self, *args: str, stdin: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:

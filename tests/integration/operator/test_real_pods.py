@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import secrets
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from callcluster_operator.cli.token import mint
 from callcluster_operator.kube.client import KubeCluster
 from callcluster_operator.local.node import Node
 from callcluster_operator.local.process import Warden
 from callcluster_operator.local.programs import InstalledPrograms
-from callcluster_operator.objects import POD, Object, ref_of
+from callcluster_operator.objects import POD, SECRET, Object, Ref, ref_of
 from callcluster_operator.planning import names
 from kit.apiserver import ApiServer
 from kit.callclusters import Eyes
+from kit.canaries import leaks
 from kit.eventually import eventually
 from kit.operator_process import OperatorProcess
-from kit.ports import free_port, free_turn_port
+from kit.ports import free_block, free_port, free_turn_port
 from kit.specs import callcluster
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.redis, pytest.mark.coturn, pytest.mark.timeout(180)]
@@ -43,6 +47,10 @@ class KubeRegistry:
     async def remove(self, pod: Object) -> None:
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod["metadata"]["uid"]}}
         await asyncio.to_thread(self._server.request, "DELETE", _path(pod), options)
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _path(pod: Object) -> str:
@@ -76,10 +84,13 @@ async def test_a_callcluster_on_a_real_api_server_carries_a_relayed_call(
     )
     try:
         async with node:
+            low, high = free_block(400)
             spec = {
                 "signaling": {"replicas": 1, "auth": {"guests": "Allowed"}, "drain": {"spreadSeconds": 1}},
                 "turn": {
                     "listeningPort": free_turn_port(),
+                    "relayPortRange": {"min": low, "max": high},
+                    "portsPerReplica": 200,
                     "peerPolicy": {"allowedCIDRs": ["127.0.0.0/8"]},
                     "drain": {"timeoutSeconds": 0},
                 },
@@ -90,14 +101,29 @@ async def test_a_callcluster_on_a_real_api_server_carries_a_relayed_call(
             await eventually(eyes.is_ready, within=60)
             pods = await cluster.list(POD, namespace=namespace, labels={names.COMPONENT_LABEL: "signaling"})
             port = pods[0]["spec"]["containers"][0]["ports"][0]["containerPort"]
+            room, room_secret = f"canary-{secrets.token_hex(8)}", secrets.token_bytes(32)
+            subject = f"canary-subject-{secrets.token_hex(8)}"
+            signing = await eyes.object(Ref(SECRET, namespace, names.jwt_secret("demo")))
+            key = base64.b64decode(next(iter(signing["data"].values()))).decode()
+            token = mint(key.encode(), room=room, user=subject, ttl=600, moderator=False, now=time.time())
             probe = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "callcluster_probe", "--url", f"ws://127.0.0.1:{port}", "--relay"),
-                *("--duration", "2"),
+                *("--duration", "2", "--room", room, "--secret", b64(room_secret), "--token", token),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )
             output, _ = await probe.communicate()
             assert probe.returncode == 0, output.decode()
+
+            kept = apiserver.etcd_bytes()
+            assert b"demo-turn-0" in kept, "the place that is searched is the one that is written to"
+            planted = {
+                "room secret": room_secret,
+                "room": room.encode(),
+                "subject": subject.encode(),
+                "token": token.encode(),
+            }
+            assert leaks(planted, {"etcd": kept, "the operator's log": operator.output().encode()}) == []
 
             found = await eyes.callcluster()
             await cluster.delete(ref_of(found), uid=found["metadata"]["uid"])
