@@ -210,7 +210,11 @@ TIERS = (
             no_machine_traces,
         ),
     ),
-    Tier("unit", "decisions and state machines, with properties", pytest("tests/unit", "tests/property")),
+    Tier(
+        "unit",
+        "decisions and state machines, with properties",
+        pytest("tests/unit", "tests/property", "-n", "2"),
+    ),
     Tier(
         "types-js",
         "the web client's types",

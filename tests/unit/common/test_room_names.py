@@ -4,7 +4,7 @@ from callcluster_common.room_names import room_key
 from hypothesis import given
 from hypothesis import strategies as st
 
-room_ids = st.from_regex(r"[A-Za-z0-9._~-]{1,128}", fullmatch=True)
+room_ids = st.text("abcXYZ019._~-", min_size=1, max_size=128)
 
 
 @given(st.binary(min_size=16), room_ids)
