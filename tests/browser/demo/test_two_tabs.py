@@ -50,15 +50,21 @@ async def call_works(demo: Demo, browser: BrowserContext, link: str, route: str)
             await page.wait_for_selector(by("tile-cam") + " video")
             await frames_advance(page, by("tile-cam") + " video")
             await page.wait_for_selector(by("badge") + '[data-state="encrypted"]')
-            before = await counts(page)
 
-            async def grows(page: Page = page, before: dict[str, int] = before) -> bool:
-                now = await counts(page)
-                return now["sealed"] > before["sealed"] + 20 and now["opened"] > before["opened"] + 20
+            # Frames that come before their key are dropped and counted; then none fails any more.
+            async def flows_cleanly(page: Page = page) -> bool:
+                before = await counts(page)
 
-            await eventually(grows, within=20)
-            # Frames that came before their key were dropped; none fails once keys are there.
-            assert (await counts(page))["failed"] == before["failed"]
+                async def has_grown() -> dict[str, int] | None:
+                    now = await counts(page)
+                    grown = all(now[each] > before[each] + 20 for each in ("sealed", "opened"))
+                    return now if grown else None
+
+                after = await eventually(has_grown, within=20)
+                assert after is not None
+                return after["failed"] == before["failed"]
+
+            await eventually(flows_cleanly, within=20)
 
             async def took_the_route(page: Page = page) -> bool:
                 return bool((await page.evaluate(LOOK))["route"] == route)
