@@ -1,4 +1,4 @@
-"""The code against the vectors of the RFCs, which the browser's code runs against too."""
+"""The code against the vectors, as is the browser's, and the vectors against the formulas of the RFCs."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,11 @@ from callcluster_probe.e2ee.encode import CryptoError
 from callcluster_probe.e2ee.sframe import SUITE, FrameKey, decode_header, encode_header
 from cryptography.hazmat.primitives import hpke as reference
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from kit import rfc_formulas
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-SFRAME = json.loads((VECTORS / "sframe-rfc9605.json").read_text())
-HPKE = json.loads((VECTORS / "hpke-rfc9180.json").read_text())["messages"]
+SFRAME = json.loads((VECTORS / "sframe.json").read_text())
+HPKE = json.loads((VECTORS / "hpke.json").read_text())["messages"]
 FRAMES = [vector for vector in SFRAME["frames"] if vector["suite"] == SUITE]
 
 
@@ -29,23 +30,25 @@ def test_sframe_keys_and_frames(vector):
     key = FrameKey(number(vector, "kid"), raw(vector, "baseKey"))
     assert key.key == raw(vector, "key")
     assert key.salt == raw(vector, "salt")
-    sealed = key.seal(number(vector, "ctr"), raw(vector, "metadata"), raw(vector, "plaintext"))
-    assert sealed == raw(vector, "frame")
-    assert key.open(raw(vector, "metadata"), sealed) == (number(vector, "ctr"), raw(vector, "plaintext"))
+    counter, metadata, plain = number(vector, "counter"), raw(vector, "metadata"), raw(vector, "plaintext")
+    assert key.seal(counter, metadata, plain) == raw(vector, "sealed")
+    assert key.open(metadata, raw(vector, "sealed")) == (counter, plain)
 
 
-def test_there_is_a_frame_vector_of_the_suite_in_use():
+def test_there_is_a_vector_of_everything_in_use():
     assert FRAMES
+    modes = {vector["mode"] for vector in HPKE if vector["aead"] == hpke.AEAD_AES_256_GCM}
+    assert modes == {hpke.MODE_BASE, hpke.MODE_PSK}
 
 
 def test_sframe_headers():
     for vector in SFRAME["headers"]:
-        header, kid, counter = raw(vector, "header"), number(vector, "kid"), number(vector, "ctr")
+        header, kid, counter = raw(vector, "header"), number(vector, "kid"), number(vector, "counter")
         assert encode_header(kid, counter) == header
         assert decode_header(header) == (kid, counter, len(header))
 
 
-@pytest.mark.parametrize("vector", HPKE, ids=lambda v: f"mode-{v['mode']}")
+@pytest.mark.parametrize("vector", HPKE, ids=lambda v: v["from"])
 def test_hpke_seals_and_opens(vector):
     common = {
         "info": raw(vector, "info"),
@@ -73,6 +76,28 @@ def test_hpke_key_schedule():
             vector["aead"],
         )
         assert (context.key, context.nonce) == (raw(vector, "key"), raw(vector, "nonce"))
+
+
+def test_the_formulas_of_the_rfcs_give_every_figure_of_the_frame_vectors():
+    for vector in SFRAME["headers"]:
+        header = rfc_formulas.frame_header(number(vector, "kid"), number(vector, "counter"))
+        assert header == raw(vector, "header")
+    for vector in SFRAME["frames"]:
+        suite, kid, base_key = vector["suite"], number(vector, "kid"), raw(vector, "baseKey")
+        secrets = rfc_formulas.frame_secrets(suite, kid, base_key)
+        assert (secrets.key, secrets.salt) == (raw(vector, "key"), raw(vector, "salt"))
+        given = number(vector, "counter"), base_key, raw(vector, "metadata"), raw(vector, "plaintext")
+        assert rfc_formulas.sealed_frame(suite, kid, *given) == raw(vector, "sealed")
+
+
+@pytest.mark.parametrize("vector", HPKE, ids=lambda v: v["from"])
+def test_the_formulas_of_the_rfcs_give_every_figure_of_the_hpke_vectors(vector):
+    names = "ephemeralPrivate", "recipientPublic", "info", "aad", "plaintext", "psk", "pskId"
+    sealing = rfc_formulas.hpke_seal(vector["aead"], *(raw(vector, name) for name in names))
+    assert sealing == rfc_formulas.Sealing(
+        *(raw(vector, name) for name in ("enc", "sharedSecret", "key", "nonce", "ciphertext"))
+    )
+    assert rfc_formulas.public_key(raw(vector, "recipientPrivate")) == raw(vector, "recipientPublic")
 
 
 def test_hpke_agrees_with_an_independent_implementation_in_the_cipher_of_the_suite():

@@ -4,15 +4,16 @@ import { test } from 'node:test'
 import * as sframe from '../../../images/signaling/web/sdk/sframe.js'
 import { hex, unhex, vectors } from './vectors.mjs'
 
-const published = vectors('sframe-rfc9605')
+const published = vectors('sframe')
 const suites = [sframe.AES_128_GCM_SHA256_128, sframe.AES_256_GCM_SHA512_128]
 const big = (text) => BigInt(`0x${text}`)
 
 test('headers are those of RFC 9605', () => {
-  assert.ok(published.headers.length > 200)
-  for (const { kid, ctr, header } of published.headers) {
-    assert.equal(hex(sframe.encodeHeader(big(kid), big(ctr))), header)
-    assert.deepEqual(sframe.decodeHeader(unhex(header + 'aa')), { kid: big(kid), ctr: big(ctr), length: header.length / 2 })
+  assert.ok(published.headers.length > 20)
+  for (const { kid, counter, header } of published.headers) {
+    const expected = { kid: big(kid), ctr: big(counter), length: header.length / 2 }
+    assert.equal(hex(sframe.encodeHeader(expected.kid, expected.ctr)), header)
+    assert.deepEqual(sframe.decodeHeader(unhex(header + 'aa')), expected)
   }
 })
 
@@ -28,14 +29,14 @@ for (const vector of published.frames) {
   const suite = suites.find(({ id }) => id === vector.suite)
 
   test(`suite ${vector.suite} derives, seals and opens as RFC 9605 says`, async () => {
-    const [kid, ctr] = [big(vector.kid), big(vector.ctr)]
+    const [kid, ctr] = [big(vector.kid), big(vector.counter)]
     const { key, salt } = await sframe.deriveKeyAndSalt(suite, kid, unhex(vector.baseKey))
     assert.equal(hex(key), vector.key)
     assert.equal(hex(salt), vector.salt)
 
     const sealing = await sframe.frameKey(suite, kid, unhex(vector.baseKey), 'encrypt')
     const frame = await sframe.sealFrame(sealing, ctr, unhex(vector.metadata), unhex(vector.plaintext))
-    assert.equal(hex(frame), vector.frame)
+    assert.equal(hex(frame), vector.sealed)
 
     const opening = await sframe.frameKey(suite, kid, unhex(vector.baseKey), 'decrypt')
     const header = sframe.decodeHeader(frame)
@@ -44,7 +45,7 @@ for (const vector of published.frames) {
 
   test(`suite ${vector.suite} opens nothing that was changed`, async () => {
     const opening = await sframe.frameKey(suite, big(vector.kid), unhex(vector.baseKey), 'decrypt')
-    const frame = unhex(vector.frame)
+    const frame = unhex(vector.sealed)
     const metadata = unhex(vector.metadata)
     for (let at = sframe.decodeHeader(frame).length; at < frame.length; at += 1) {
       const changed = frame.slice()
