@@ -131,7 +131,7 @@ def hpke_seal(
     psk: bytes = b"",
     psk_id: bytes = b"",
 ) -> Sealing:
-    """RFC 9180, 4.1, 5.1 and 5.2 for X25519 and HKDF-SHA256: the first message, in mode psk if there is one."""
+    """RFC 9180, 4.1, 5.1 and 5.2 for X25519 and HKDF-SHA256: the first message; mode psk where given."""
     enc = public_key(ephemeral)
     kem = b"KEM\x00\x20"
     prk = _labelled_extract(kem, b"", b"eae_prk", x25519(ephemeral, recipient))
