@@ -1,6 +1,7 @@
 """Runs the tiers that this machine can run, one after the other, and ends with one table.
 
 A tier that can't run says why and counts as skipped, never as passed. A tier that ran no test has failed.
+Most tests wait for processes rather than compute, so the files of a tier run several at a time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -188,6 +190,11 @@ def both(*runs: Callable[[Tier], Outcome]) -> Callable[[Tier], Outcome]:
     return run
 
 
+def files_at_once(count: int) -> tuple[str, ...]:
+    """Pytest's options to run this many test files side by side, each file's tests in one process."""
+    return ("-n", str(count), "--dist", "loadfile")
+
+
 REDIS = program("redis-server", hint="Debian: redis-server")
 COTURN = program("turnserver", hint="Debian: coturn")
 CHROMIUM = program("chromium", "chromium-browser", "google-chrome", hint="Debian: chromium")
@@ -230,33 +237,42 @@ TIERS = (
     Tier(
         "processes",
         "local runtime, servers and command line as real processes",
-        pytest("tests/integration", "-m", "not redis and not coturn and not apiserver and not browser"),
+        pytest(
+            "tests/integration",
+            *("-m", "not redis and not coturn and not apiserver and not browser"),
+            *files_at_once(3),
+        ),
     ),
     Tier(
         "redis",
         "several signaling servers on one real Redis",
-        pytest("tests/integration", "-m", "redis and not coturn and not apiserver and not browser"),
+        pytest(
+            "tests/integration",
+            *("-m", "redis and not coturn and not apiserver and not browser"),
+            *files_at_once(3),
+        ),
         (REDIS,),
     ),
     Tier(
         "coturn",
         "the agent and real coturn",
-        pytest("tests/integration", "-m", "coturn and not apiserver and not browser"),
+        pytest("tests/integration", "-m", "coturn and not apiserver and not browser", *files_at_once(3)),
         (COTURN,),
-    ),
-    Tier(
-        "apiserver",
-        "the operator against a real kube-apiserver and etcd",
-        pytest("tests/integration", "-m", "apiserver and not browser"),
-        (apiserver,),
     ),
     Tier(
         "browser",
         "calls in headless Chromium, and fifty calls over faults",
         # aioice leaves sockets of hastily closed connections to the garbage collector, which warns of them
         # in whatever test runs then.
-        pytest("tests/browser", "-m", "browser", "-p", "no:unraisableexception"),
+        pytest("tests/browser", "-m", "browser", "-p", "no:unraisableexception", *files_at_once(2)),
         (CHROMIUM,),
+    ),
+    # Last: where the programs are not there yet, they are built while the other tiers run.
+    Tier(
+        "apiserver",
+        "the operator against a real kube-apiserver and etcd",
+        pytest("tests/integration", "-m", "apiserver and not browser", *files_at_once(2)),
+        (apiserver,),
     ),
 )
 
@@ -297,6 +313,8 @@ def main() -> int:
         print(f"no such tier: {', '.join(unknown)}; there are {', '.join(names)}", file=sys.stderr)
         return 2
     sys.path.insert(0, str(ROOT / "tests"))
+    if not only or "apiserver" in only:
+        ThreadPoolExecutor(1).submit(apiserver)
     outcomes: dict[str, Outcome] = {}
     why: dict[str, str] = {}
     for tier in TIERS:

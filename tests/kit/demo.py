@@ -6,6 +6,7 @@ import contextlib
 import copy
 import os
 import signal
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -58,22 +59,24 @@ class Demo:
 
 
 @contextlib.asynccontextmanager
-async def demo(directory: Path, *arguments: str, **spec: Any) -> AsyncIterator[Demo]:
+async def demo(*arguments: str, **spec: Any) -> AsyncIterator[Demo]:
     """Run examples/local.yaml, with ``spec`` merged over its CallCluster's, until signaling takes calls."""
     objects = list(yaml.safe_load_all(EXAMPLE.read_text()))
     low, high = free_block(400)
     ports = {"turn": {"relayPortRange": {"min": low, "max": high}, "portsPerReplica": 200}}
     merge(objects[0]["spec"], ports)
     merge(objects[0]["spec"], spec)
-    file = directory / "demo.yaml"
-    file.write_text(yaml.safe_dump_all(objects))
-    turn_port = str(free_turn_port())
-    async with up(
-        "--turn-port", turn_port, *arguments, str(file), port=free_port(), runtime_directory=directory
-    ) as running:
-        line = await running.says("#r=", within=40)
-        yield Demo(running, next(word for word in line.split() if "#r=" in word))
-        await running.end()
+    with tempfile.TemporaryDirectory(prefix="cc-") as made:  # a short path: it will hold sockets
+        directory = Path(made)
+        file = directory / "demo.yaml"
+        file.write_text(yaml.safe_dump_all(objects))
+        turn_port = str(free_turn_port())
+        async with up(
+            "--turn-port", turn_port, *arguments, str(file), port=free_port(), runtime_directory=directory
+        ) as running:
+            line = await running.says("#r=", within=40)
+            yield Demo(running, next(word for word in line.split() if "#r=" in word))
+            await running.end()
 
 
 def merge(base: Spec, over: Spec) -> None:

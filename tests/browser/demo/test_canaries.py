@@ -61,13 +61,13 @@ async def monitor(url: str) -> AsyncIterator[list[bytes]]:
         writer.close()
 
 
-async def test_no_name_token_or_key_lies_anywhere_on_the_servers(tmp_path: Path) -> None:
+async def test_no_name_token_or_key_lies_anywhere_on_the_servers() -> None:
     room_secret = secrets.token_bytes(32)
     room = f"canary-{secrets.token_hex(8)}"
     name = f"Canary Name {secrets.token_hex(8)}"
     subject = f"canary-subject-{secrets.token_hex(8)}"
     text = f"canary text {secrets.token_hex(8)}"
-    async with demo(tmp_path, "--logs") as running, chromium() as browser:
+    async with demo("--logs") as running, chromium() as browser:
         code, token = await running.up.call("token", "--room", room, "--user", subject)
         assert code == 0, token
         token = token.strip().splitlines()[-1]

@@ -7,7 +7,6 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from browser.app.chromium import chromium
@@ -39,8 +38,8 @@ class Fifty:
 
 
 @contextlib.asynccontextmanager
-async def fifty_calls(directory: Path) -> AsyncIterator[Fifty]:
-    async with demo(directory) as running, chromium() as browser, contextlib.AsyncExitStack() as stack:
+async def fifty_calls() -> AsyncIterator[Fifty]:
+    async with demo() as running, chromium() as browser, contextlib.AsyncExitStack() as stack:
         await running.up.says("turn       ready", within=40)
         gate = asyncio.Semaphore(STARTS_AT_ONCE)
 
@@ -98,8 +97,8 @@ async def nothing_was_lost(up: Fifty) -> None:
     assert gap < 2.0, "media does not pass signaling, so it must not stop with it"
 
 
-async def test_every_session_resumes_after_the_signaling_pod_is_killed(tmp_path: Path) -> None:
-    async with fifty_calls(tmp_path) as up:
+async def test_every_session_resumes_after_the_signaling_pod_is_killed() -> None:
+    async with fifty_calls() as up:
         one, other = up.tabs
         sid = one.sid
         for call in up.light:
@@ -119,8 +118,8 @@ async def test_every_session_resumes_after_the_signaling_pod_is_killed(tmp_path:
         await nothing_was_lost(up)
 
 
-async def test_every_session_stays_when_redis_loses_all_its_data(tmp_path: Path) -> None:
-    async with fifty_calls(tmp_path) as up:
+async def test_every_session_stays_when_redis_loses_all_its_data() -> None:
+    async with fifty_calls() as up:
         one, other = up.tabs
         for call in up.light:
             call.forget_gaps()
@@ -137,8 +136,8 @@ async def test_every_session_stays_when_redis_loses_all_its_data(tmp_path: Path)
         await nothing_was_lost(up)
 
 
-async def test_every_session_stays_when_redis_is_killed_and_comes_back_empty(tmp_path: Path) -> None:
-    async with fifty_calls(tmp_path) as up:
+async def test_every_session_stays_when_redis_is_killed_and_comes_back_empty() -> None:
+    async with fifty_calls() as up:
         one, other = up.tabs
         for call in up.light:
             call.forget_gaps()

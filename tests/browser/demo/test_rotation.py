@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,8 +46,8 @@ async def is_accepted(running: Demo, key: Key) -> bool:
         return (await client.allocate()).error is None
 
 
-async def test_a_relayed_call_outlives_rotations_and_the_old_secret_is_refused(tmp_path: Path) -> None:
-    async with demo(tmp_path, turn=SHORT) as running, chromium() as browser:
+async def test_a_relayed_call_outlives_rotations_and_the_old_secret_is_refused() -> None:
+    async with demo(turn=SHORT) as running, chromium() as browser:
 
         async def turn_is_ready() -> bool:
             servers = (await running.status()).get("turn", {}).get("servers", [])

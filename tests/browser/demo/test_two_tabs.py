@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from browser.app.chromium import by, chromium, frames_advance
@@ -72,12 +71,12 @@ async def call_works(demo: Demo, browser: BrowserContext, link: str, route: str)
             await eventually(took_the_route, within=20)
 
 
-async def test_two_tabs_on_the_link_are_in_an_encrypted_call(tmp_path: Path) -> None:
-    async with demo(tmp_path) as running, chromium() as browser:
+async def test_two_tabs_on_the_link_are_in_an_encrypted_call() -> None:
+    async with demo() as running, chromium() as browser:
         await call_works(running, browser, running.link, "direct")
 
 
-async def test_with_the_relay_forced_the_call_takes_it(tmp_path: Path) -> None:
-    async with demo(tmp_path) as running, chromium() as browser:
+async def test_with_the_relay_forced_the_call_takes_it() -> None:
+    async with demo() as running, chromium() as browser:
         await running.up.says("turn", within=30)
         await call_works(running, browser, running.link + "&relay=1", "relay")

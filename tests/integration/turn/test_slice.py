@@ -101,6 +101,9 @@ async def test_a_second_server_on_the_same_ports_ends_with_one_line(
 async def test_a_taken_control_port_ends_it_with_one_line(make_agent: MakeAgent) -> None:
     agent = make_agent()
     with socket.socket() as taken:
+        taken.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # connections of an earlier test may rest
         taken.bind(("127.0.0.1", agent.control_port))
         taken.listen()
         async with agent:
