@@ -9,8 +9,6 @@ import argparse
 import asyncio
 import json
 import statistics
-import tempfile
-from pathlib import Path
 
 from browser.app.chromium import chromium
 from browser.sdk.tabs import Tab
@@ -47,22 +45,21 @@ async def measure(rounds: int, *, relay: bool) -> tuple[list[float], list[float]
     """Milliseconds to the answer of join, and to the first frame, of each round."""
     joined: list[float] = []
     first: list[float] = []
-    with tempfile.TemporaryDirectory() as directory:
-        async with demo(Path(directory)) as running, chromium() as browser:
-            await running.up.says("turn       ready", within=60)
-            for number in range(rounds + 1):
-                room = f"join-{number}"
-                policy = "relay" if relay else "all"
-                waiting = await Tab.open(browser, running.port)
-                await waiting.join(room, iceTransportPolicy=policy)
-                joiner = await Tab.open(browser, running.port)
-                options = {"url": running.url, "room": room, "relay": relay}
-                times = await joiner.page.evaluate(FIRST_FRAME, options)
-                if number:  # the first round warms the browser up
-                    joined.append(times["joined"])
-                    first.append(times["first"])
-                await joiner.page.close()
-                await waiting.page.close()
+    async with demo() as running, chromium() as browser:
+        await running.up.says("turn       ready", within=60)
+        for number in range(rounds + 1):
+            room = f"join-{number}"
+            policy = "relay" if relay else "all"
+            waiting = await Tab.open(browser, running.port)
+            await waiting.join(room, iceTransportPolicy=policy)
+            joiner = await Tab.open(browser, running.port)
+            options = {"url": running.url, "room": room, "relay": relay}
+            times = await joiner.page.evaluate(FIRST_FRAME, options)
+            if number:  # the first round warms the browser up
+                joined.append(times["joined"])
+                first.append(times["first"])
+            await joiner.page.close()
+            await waiting.page.close()
     return joined, first
 
 
