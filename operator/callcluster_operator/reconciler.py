@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from callcluster_operator.cluster import Cluster, ConflictError, InvalidObjectError
 from callcluster_operator.kube.execute import execute
 from callcluster_operator.kube.gather import children_of, control_keys, gather, neighbours_of, owner_of
-from callcluster_operator.objects import POD, Object, Ref, ref_of
+from callcluster_operator.objects import DEPLOYMENT, POD, Object, Ref, ref_of
 from callcluster_operator.observed import Observed, Platform
 from callcluster_operator.plan import Apply, Plan
 from callcluster_operator.planning.plan import plan
@@ -95,9 +95,10 @@ class Reconciler:
         return planned
 
     async def tear_down(self, ref: Ref) -> int:
-        """Delete what a CallCluster owns, pods first; returns how many objects were left to go.
+        """Delete what a CallCluster owns; returns how many objects were left to go.
 
-        A garbage collector does the same by owner references, later and in no order, where there is one.
+        Deployments go first, which would make their pods again, then all pods, then what these read. Where
+        there is a garbage collector, it does the same by owner references, later and in no order.
 
         Raises:
             ClusterError: worth another try after a while.
@@ -107,7 +108,7 @@ class Reconciler:
             return 0
         children = await children_of(self._cluster, ref)
         owned = _owned(callcluster, children)
-        for child_ref in reversed(owned):
+        for child_ref in sorted(reversed(owned), key=lambda ref: ref.kind != DEPLOYMENT):
             meta = children[child_ref]["metadata"]
             if "deletionTimestamp" not in meta:
                 await self._cluster.delete(child_ref, uid=meta["uid"])

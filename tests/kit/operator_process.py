@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from kit.apiserver import die_with_parent
+from kit.operator_environment import operator_environment
 
 START_SECONDS = 30.0
 
@@ -20,12 +20,8 @@ START_SECONDS = 30.0
 class OperatorProcess:
     """``python -m callcluster_operator`` against an API server. Use as a context manager.
 
-    Args:
-        kubeconfig: whom it logs in as.
-        log: where its output goes; appended to, so that restarts share a file.
-        namespaces: whose CallClusters it looks after; none means all.
-        name: its POD_NAME.
-        variables: more environment.
+    Its output is appended to ``log``, so that restarts share a file; for the rest of the arguments see
+    :func:`~kit.operator_environment.operator_environment`.
     """
 
     def __init__(
@@ -38,20 +34,9 @@ class OperatorProcess:
         **variables: str,
     ) -> None:
         self.log = log
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(log.parent),
-            "KUBECONFIG": str(kubeconfig),
-            "OPERATOR_NAMESPACES": ",".join(namespaces),
-            "SIGNALING_IMAGE": "callcluster/signaling:test",
-            "TURN_IMAGE": "callcluster/turn:test",
-            "REDIS_IMAGE": "redis:test",
-            "POD_NAME": name,
-            "LEASE_NAMESPACE": "default",
-            "HEALTH_HOST": "127.0.0.1",
-            "HEALTH_PORT": "0",
-            **variables,
-        }
+        self._environment = operator_environment(
+            kubeconfig, log, namespaces=namespaces, name=name, **variables
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 

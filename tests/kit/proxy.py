@@ -65,9 +65,7 @@ class Proxy:
         is_write = request.method not in ("GET", "HEAD") and "/leases" not in request.path
         if is_write and self._on_write(request.method, request.path, "before"):
             return _drop(request)
-        headers = {
-            name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
-        }
+        headers = _end_to_end(request.headers)
         body = await request.read()
         async with self._session.request(
             request.method, self._upstream + request.raw_path, headers=headers, data=body or None
@@ -76,10 +74,7 @@ class Proxy:
                 await answer.read()
                 if self._on_write(request.method, request.path, "after"):
                     return _drop(request)
-            kept = {
-                name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP
-            }
-            response = web.StreamResponse(status=answer.status, headers=kept)
+            response = web.StreamResponse(status=answer.status, headers=_end_to_end(answer.headers))
             try:
                 await response.prepare(request)
                 if is_write:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from callcluster_operator.kube import client
 from callcluster_operator.kube.access import open_access
 from callcluster_operator.kube.client import KubeCluster
 from kit.apiserver import ROOT, ApiServer, AssetsMissingError, find_assets
@@ -49,8 +50,10 @@ def namespace(apiserver: ApiServer) -> Iterator[str]:
 
 
 @pytest.fixture
-async def cluster(apiserver: ApiServer) -> AsyncIterator[KubeCluster]:
+async def cluster(apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubeCluster]:
     """The test's own eyes and hands, as an administrator."""
+    # Only an operator has to be done before another replica may act.
+    monkeypatch.setattr(client, "WRITE_SECONDS", 30.0)
     access = await open_access(apiserver.kubeconfig)
     yield KubeCluster(access.client)
     await access.close()
