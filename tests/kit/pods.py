@@ -12,7 +12,7 @@ import base64
 import hashlib
 import itertools
 import json
-import secrets
+import os
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.error import HTTPError
@@ -29,7 +29,8 @@ from prometheus_client import CollectorRegistry
 from kit.apiserver import ApiServer
 
 INTERVAL_SECONDS = 0.1
-_NETWORK = f"127.{secrets.randbelow(200) + 20}"
+# Of this test process alone: others run beside it.
+_NETWORK = f"127.{os.getpid() % 200 + 20}"
 _addresses = (f"{_NETWORK}.{number // 250}.{number % 250 + 1}" for number in itertools.count())
 
 

@@ -24,6 +24,8 @@ class RoomRule(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """Opaque name: ``room_names.room_key`` of its id."""
     max_participants: int
     closed: bool = False
+    asked: int = 0
+    """How often the operator has asked again to end the closed room: a changed directive is a new try."""
 
 
 class Directive(msgspec.Struct, frozen=True, rename="camel"):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from callcluster_common import directive
-from callcluster_common.directive import DirectiveError
+from callcluster_common.directive import Directive, DirectiveError
 
 from callcluster_operator.objects import CONFIG_MAP
-from callcluster_operator.planning import names
+from callcluster_operator.planning import names, pods
 from callcluster_operator.planning.installation import Installation
 
 
@@ -29,14 +29,29 @@ def stun_uri(address: str, listener: int) -> str:
     return f"stun:{_host(address)}:{listener}"
 
 
+def live(installation: Installation) -> Directive | None:
+    """What the pods are told now; ``None`` before the first time, or where somebody broke it."""
+    found = installation.child(CONFIG_MAP, names.directive_config_map(installation.name))
+    try:
+        return directive.parse(((found or {}).get("data") or {}).get(directive.DIRECTIVE_FILE, ""))
+    except DirectiveError:
+        return None
+
+
 def told(installation: Installation) -> frozenset[str]:
     """The STUN URIs of the servers that signaling knows now."""
-    live = installation.child(CONFIG_MAP, names.directive_config_map(installation.name))
-    try:
-        known = directive.parse(((live or {}).get("data") or {}).get(directive.DIRECTIVE_FILE, ""))
-    except DirectiveError:
-        return frozenset()
-    return frozenset(known.stun_uris)
+    known = live(installation)
+    return frozenset(known.stun_uris) if known else frozenset()
+
+
+def is_followed(installation: Installation, wanted: Directive | None) -> bool:
+    """Whether all signaling pods that may run have confirmed that very directive."""
+    if wanted is None:
+        return False
+    running = [pod for pod in installation.signaling_pods() if pods.may_run(pod)]
+    reports = [installation.signaling_report(pod) for pod in running]
+    wanted_print = directive.fingerprint(wanted)
+    return all(report is not None and report.directive == wanted_print for report in reports)
 
 
 def _host(address: str) -> str:

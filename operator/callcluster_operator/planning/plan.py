@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from callcluster_common.directive import Directive, fingerprint
+from callcluster_common.directive import Directive
 
 from callcluster_operator.api.parse import parse_callcluster
 from callcluster_operator.objects import CHILD_KINDS, POD, SECRET, Object, Ref, ref_of
 from callcluster_operator.observed import Observed
 from callcluster_operator.plan import Apply, Delete, Plan
 from callcluster_operator.planning import (
+    directives,
     drift,
     generated,
     names,
@@ -82,7 +83,8 @@ def plan(observed: Observed) -> Plan:
         tier=tier,
         turn_keys=turn_keys,
         turn_uris=uris,
-        is_announced=_follow(installation, fingerprint(directive)),
+        is_announced=bool(installation.signaling_pods())
+        and directives.is_followed(installation, directive),
         rooms=tuple(lives),
         has_keys=not spec.paused or ref_of(turn_keys.manifest) in observed.children,
         has_redis=has_redis,
@@ -104,13 +106,6 @@ def plan(observed: Observed) -> Plan:
     )
     patience = POLL_SECONDS if waits else REPORT_SECONDS
     return Plan((*steps, *room_steps, *status), max(0.1, min(soonest, patience)))
-
-
-def _follow(installation: Installation, directive: str) -> bool:
-    """Whether there are signaling pods, and all that run have read the directive with that fingerprint."""
-    running = [pod for pod in installation.signaling_pods() if pods.may_run(pod)]
-    reports = [installation.signaling_report(pod) for pod in running]
-    return bool(running) and all(report and report.directive == directive for report in reports)
 
 
 def _signaling(installation: Installation, size: Size) -> Iterator[Object]:

@@ -16,20 +16,29 @@ from callcluster_operator.api.times import seconds_of, timestamp
 from callcluster_operator.api.v1alpha1 import RoomSpec
 from callcluster_operator.objects import Object, ref_of
 from callcluster_operator.plan import Delete, Plan, WriteStatus
-from callcluster_operator.planning import signaling
+from callcluster_operator.planning import directives, signaling
 from callcluster_operator.planning.installation import Installation
+
+ASK_AGAIN_SECONDS = 30
+"""How often signaling is asked again to end a room that somebody is still in."""
+LOOK_SECONDS = 1.0
+"""How soon to look again whether signaling has ended a room: no event tells."""
 
 
 @dataclass(frozen=True)
 class History:
     """What is known of one room's life. Times are Unix seconds."""
 
+    created: float | None = None
     participants: int = 0
     started: float | None = None
     active: float | None = None
     """When the room was last seen to fill or to empty."""
     completed: float | None = None
+    """When it was found that the room has to end; :attr:`finished` follows."""
     close_reason: str | None = None
+    finished: bool = False
+    """Whether nobody is in any more, and all of signaling knows that nobody may come in."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,8 @@ def decide(installation: Installation, salt: str, *, is_open: bool) -> list[Deci
         for key, count in (report.rooms if report else {}).items():
             reported[key] = reported.get(key, 0) + count
     complete = signaling.all_report(installation)
+    told = _told_rules(installation)
+    is_heard = directives.is_followed(installation, directives.live(installation))
     decisions = []
     for room in sorted(installation.observed.rooms, key=lambda room: str(room["metadata"]["name"])):
         if "deletionTimestamp" in room["metadata"]:
@@ -69,7 +80,18 @@ def decide(installation: Installation, salt: str, *, is_open: bool) -> list[Deci
         # A room that was made for a call has its opaque name already.
         count = reported.get(key, 0) + (reported.get(name, 0) if name != key else 0)
         participants = count if count or complete else None
-        decisions.append(_decide(room, key, participants, installation.now, is_open))
+        rule = told.get(key)
+        decisions.append(
+            _decide(
+                room,
+                key,
+                participants,
+                installation.now,
+                is_open=is_open,
+                asked=rule.asked if rule else 0,
+                is_shut=is_heard and rule is not None and rule.closed,
+            )
+        )
     return decisions
 
 
@@ -80,7 +102,8 @@ def plan_orphan(room: Object, now: float) -> Plan:
     spec = parse_room(room)
     if isinstance(spec, tuple):
         return Plan(_invalid_steps(room, str(spec[0]), now))
-    history = _live_on(_history(room), spec, 0, now)
+    # Nobody serves it, so nobody is in it, and nobody can come in.
+    history = _live_on(_history(room), spec, 0, now, is_shut=True)
     missing = Condition(
         conditions.READY,
         "False",
@@ -91,50 +114,81 @@ def plan_orphan(room: Object, now: float) -> Plan:
     return Plan(steps, None if wake_at is None else max(0.0, wake_at - now))
 
 
-def _decide(room: Object, key: str, participants: int | None, now: float, is_open: bool) -> Decision:
+def _decide(
+    room: Object,
+    key: str,
+    participants: int | None,
+    now: float,
+    *,
+    is_open: bool,
+    asked: int,
+    is_shut: bool,
+) -> Decision:
     spec = parse_room(room)
     if isinstance(spec, tuple):
         return Decision(_history(room), _invalid_steps(room, str(spec[0]), now))
-    history = _live_on(_history(room), spec, participants, now)
+    history = _live_on(_history(room), spec, participants, now, is_shut=is_shut)
     ready = (
         Condition(conditions.READY, "True", "Active", "members can join")
         if is_open
         else Condition(conditions.READY, "False", "PodsNotReady", "no signaling pod takes sessions")
     )
     steps, wake_at = _outcome(room, spec, history, ready, now)
-    rule = RoomRule(key, spec.max_participants, closed=history.completed is not None)
-    return Decision(history, steps, rule, wake_at)
+    if history.completed is None:
+        return Decision(history, steps, RoomRule(key, spec.max_participants), wake_at)
+    if history.participants:
+        asked = max(asked, int((now - history.completed) / ASK_AGAIN_SECONDS))
+    return Decision(history, steps, RoomRule(key, spec.max_participants, closed=True, asked=asked), wake_at)
 
 
-def _live_on(before: History, spec: RoomSpec, participants: int | None, now: float) -> History:
-    """The room's life up to now. ``participants`` is ``None`` where it is not known."""
+def _told_rules(installation: Installation) -> dict[str, RoomRule]:
+    """What signaling was told last of each room."""
+    live = directives.live(installation)
+    return {rule.key: rule for rule in live.rooms} if live else {}
+
+
+def _live_on(
+    before: History, spec: RoomSpec, participants: int | None, now: float, *, is_shut: bool
+) -> History:
+    """The room's life up to now.
+
+    Args:
+        before: as it was seen last.
+        spec: the room's.
+        participants: ``None`` where it is not known.
+        now: Unix time in seconds.
+        is_shut: whether all of signaling knows that nobody may come in.
+    """
     after = before if participants is None else replace(before, participants=participants)
     if (after.participants > 0) != (before.participants > 0):
         after = replace(after, active=now)
     if after.participants and after.started is None:
         after = replace(after, started=now, active=now)
     if after.completed is None:
-        reason = _end(after, spec, now)
-        if reason is not None:
-            after = replace(after, completed=now, close_reason=reason)
-    return after
+        reason = _end(after, spec, now, is_counted=participants is not None)
+        if reason is None:
+            return after
+        after = replace(after, completed=now, close_reason=reason)
+    return replace(after, finished=not after.participants and (is_shut or before.finished))
 
 
-def _end(history: History, spec: RoomSpec, now: float) -> str | None:
+def _end(history: History, spec: RoomSpec, now: float, *, is_counted: bool) -> str | None:
     if spec.state == "Closed":
         return "Closed"
     for reason, at in _ends(history, spec):
-        if now >= at:
+        # Somebody may be in on a pod that does not answer.
+        if now >= at and (is_counted or reason != "Empty"):
             return reason
     return None
 
 
 def _ends(history: History, spec: RoomSpec) -> Iterator[tuple[str, float]]:
-    """When the room would end by itself. One that nobody has joined yet does not."""
+    """When the room would end by itself."""
     if history.started is not None and spec.max_duration_seconds:
         yield "MaxDuration", history.started + spec.max_duration_seconds
-    if history.active is not None and not history.participants and spec.empty_timeout_seconds:
-        yield "Empty", history.active + spec.empty_timeout_seconds
+    empty_since = history.created if history.active is None else history.active
+    if empty_since is not None and not history.participants and spec.empty_timeout_seconds:
+        yield "Empty", empty_since + spec.empty_timeout_seconds
 
 
 def _outcome(
@@ -145,17 +199,28 @@ def _outcome(
         wake_at = min((at for _, at in _ends(history, spec)), default=None)
         still_on = Condition(conditions.FINISHED, "False", "Active", "the room has not ended")
         return tuple(_status_step(room, history, [ready, still_on], now)), wake_at
+    reason = history.close_reason or "Closed"
+    ended = Condition(conditions.READY, "False", reason, "the room has ended; make a new one")
+    if not history.finished:
+        return tuple(_status_step(room, history, [ended, _closing(history)], now)), now + LOOK_SECONDS
     expires = history.completed + spec.ttl_seconds_after_finished
-    # While somebody is in, signaling has not closed it yet. Without the object it would never.
-    if now >= expires and not history.participants:
+    # Not before: without the object signaling would let people in again.
+    if now >= expires:
         meta = room["metadata"]
         return (Delete(ref_of(room), meta["uid"], meta["resourceVersion"]),), None
-    reason = history.close_reason or "Closed"
-    ended = [
-        Condition(conditions.READY, "False", reason, "the room has ended; make a new one"),
-        Condition(conditions.FINISHED, "True", reason, conditions.REASONS[reason]),
-    ]
-    return tuple(_status_step(room, history, ended, now)), max(expires, now + 1)
+    finished = Condition(conditions.FINISHED, "True", reason, conditions.REASONS[reason])
+    return tuple(_status_step(room, history, [ended, finished], now)), expires
+
+
+def _closing(history: History) -> Condition:
+    if history.participants:
+        text = (
+            f"{history.participants} still in: signaling has not ended the call; it is asked again "
+            f"every {ASK_AGAIN_SECONDS} s, so look whether it reaches Redis"
+        )
+    else:
+        text = "not all signaling pods have confirmed that nobody may come in any more"
+    return Condition(conditions.FINISHED, "False", "Closing", text)
 
 
 def _invalid_steps(room: Object, problem: str, now: float) -> tuple[WriteStatus, ...]:
@@ -166,12 +231,15 @@ def _invalid_steps(room: Object, problem: str, now: float) -> tuple[WriteStatus,
 def _history(room: Object) -> History:
     status = room.get("status") or {}
     participants = status.get("participants", 0)
+    said = status.get("conditions", ())
     return History(
+        created=seconds_of(room["metadata"].get("creationTimestamp")),
         participants=participants if isinstance(participants, int) else 0,
         started=seconds_of(status.get("startTime")),
         active=seconds_of(status.get("lastActiveTime")),
         completed=seconds_of(status.get("completionTime")),
         close_reason=status.get("closeReason"),
+        finished=any(each["type"] == conditions.FINISHED and each["status"] == "True" for each in said),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
 from callcluster_common.room_names import room_key
 from callcluster_operator.api.times import timestamp
 from callcluster_operator.objects import CONFIG_MAP, ROOM, SECRET, Object, Ref
@@ -64,9 +65,20 @@ def test_participants_of_all_pods_are_counted() -> None:
     assert world.status("cc")["rooms"] == {"open": 1, "occupied": 1, "participants": 5}
 
 
-def test_a_room_that_nobody_has_joined_waits() -> None:
-    world = world_with(emptyTimeoutSeconds=10)
-    world.now += 100_000
+def test_a_room_that_nobody_joins_ends_when_its_time_is_up() -> None:
+    world = world_with(emptyTimeoutSeconds=100)
+    world.now += 99
+    people(world, 0, 0)
+    assert "completionTime" not in status(world)
+    assert world.pass_over("cc").wake_after == pytest.approx(1)
+    world.now += 1
+    people(world, 0, 0)
+    assert (status(world)["closeReason"], "startTime" in status(world)) == ("Empty", False)
+
+
+def test_a_room_without_an_empty_timeout_waits_for_ever() -> None:
+    world = world_with(emptyTimeoutSeconds=0)
+    world.now += 10_000_000
     people(world, 0, 0)
     assert "completionTime" not in status(world)
 
@@ -86,14 +98,15 @@ def test_a_room_ends_when_it_has_been_empty_for_its_time() -> None:
     assert world.directive("cc").rooms[0].closed
 
 
-def test_a_room_is_not_taken_for_empty_while_a_pod_does_not_report() -> None:
+@pytest.mark.parametrize("before", [2, 0])
+def test_a_room_is_not_taken_for_empty_while_a_pod_does_not_report(before: int) -> None:
     world = world_with(emptyTimeoutSeconds=10)
-    people(world, 2, 0)
+    people(world, before, 0)
     for process in world.processes.values():
         process.reports = False
     world.now += 1000
     world.pass_over("cc")
-    assert status(world)["participants"] == 2
+    assert status(world)["participants"] == before
     assert "completionTime" not in status(world)
 
 
@@ -107,16 +120,62 @@ def test_a_room_ends_after_its_longest_time() -> None:
 
 
 def test_a_closed_room_is_deleted_after_its_time_but_not_under_anybody() -> None:
-    world = world_with(state="Closed", ttlSecondsAfterFinished=60)
+    world = world_with(ttlSecondsAfterFinished=60)
+    people(world, 1, 0)
+    close(world)
     assert status(world)["closeReason"] == "Closed"
-    people(world, 1, 0)
     world.now += 61
-    people(world, 1, 0)
+    world.settle("cc")
     assert STANDUP in world.objects, "without the object signaling would not close it"
     people(world, 0, 0)
     assert STANDUP not in world.objects
     world.settle("cc")
     assert world.directive("cc").rooms == ()
+
+
+def close(world: World) -> None:
+    world.edit(STANDUP, lambda found: found["spec"].update(state="Closed"))
+    world.settle("cc")
+
+
+def finished(world: World) -> tuple[str, str]:
+    condition = next(c for c in status(world)["conditions"] if c["type"] == "Finished")
+    return condition["status"], condition["reason"]
+
+
+def test_a_closed_room_is_finished_when_every_signaling_pod_knows_and_nobody_is_in() -> None:
+    world = world_with()
+    people(world, 1, 0)
+    world.edit(STANDUP, lambda found: found["spec"].update(state="Closed"))
+    world.pass_over("cc")
+    assert world.directive("cc").rooms[0].closed
+    people(world, 0, 0)
+    assert finished(world) == ("False", "Closing"), "no pod has read the directive"
+    world.work()
+    people(world, 1, 0)
+    assert finished(world) == ("False", "Closing"), "somebody came in before"
+    people(world, 0, 0)
+    assert finished(world) == ("True", "Closed")
+
+
+def test_signaling_is_asked_again_until_it_has_ended_a_closed_room() -> None:
+    world = world_with()
+    people(world, 2, 0)
+    close(world)
+    asked = []
+    for _ in range(4):
+        asked.append(world.directive("cc").rooms[0].asked)
+        assert finished(world) == ("False", "Closing")
+        world.now += 30
+        world.settle("cc")
+    assert asked == [0, 1, 2, 3]
+    people(world, 0, 0)
+    world.settle("cc")
+    assert finished(world) == ("True", "Closed")
+    writes = len(world.writes)
+    world.now += 300
+    world.settle("cc")
+    assert len(world.writes) == writes, "nobody is asked any more"
 
 
 def test_an_ended_room_does_not_open_again() -> None:
