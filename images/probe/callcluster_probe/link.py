@@ -14,6 +14,7 @@ from callcluster_common.messages.client import (
     ClientFrame,
     DescriptionData,
     Empty,
+    Ice,
     IceData,
     Offer,
     Restart,
@@ -28,6 +29,7 @@ ANSWER_WITHIN_S = 8.0
 """Without a connection after this time negotiation starts anew; each time it waits twice as long."""
 
 LinkFrame = OfferRelay | AnswerRelay | IceRelay | RestartRelay
+Connect = Callable[[Callable[[str], None], Callable[[IceData], None]], PeerLink]
 
 
 class Link:
@@ -36,7 +38,7 @@ class Link:
     Args:
         sid: the other member.
         offers: whether this member joined later: it offers first and after failures, and yields if both do.
-        connect: makes a connection; it gets the callback for its state.
+        connect: makes a connection; it gets the callbacks for its state and its late candidates.
         post: sends a frame to the signaling server.
     """
 
@@ -44,7 +46,7 @@ class Link:
         self,
         sid: str,
         offers: bool,
-        connect: Callable[[Callable[[str], None]], PeerLink],
+        connect: Connect,
         post: Callable[[ClientFrame], None],
     ) -> None:
         self.sid = sid
@@ -166,7 +168,9 @@ class Link:
         self._early.clear()
         self._made = asyncio.get_running_loop().time()
         made: list[PeerLink] = []
-        connection = self._next = self._connect(lambda state: self._changed(made[0], state))
+        connection = self._next = self._connect(
+            lambda state: self._changed(made[0], state), lambda ice: self._trickle(made[0], ice)
+        )
         made.append(connection)
         return connection
 
@@ -179,6 +183,10 @@ class Link:
         elif connection is self._next or (connection is self._current and self._next is None):
             self.trouble = f"the connection {state}"
             self.start_anew()
+
+    def _trickle(self, connection: PeerLink, ice: IceData) -> None:
+        if connection in (self._current, self._next):
+            self._post(Ice(to=ToMember(self.sid), d=ice))
 
     def _drop(self, connection: PeerLink) -> None:
         task = asyncio.create_task(connection.close())

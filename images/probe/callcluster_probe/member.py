@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Protocol
 
-from callcluster_common.messages.client import ClientFrame, Join, JoinData, Msg, MsgData, State
+from callcluster_common.messages.client import ClientFrame, IceData, Join, JoinData, Msg, MsgData, State
 from callcluster_common.messages.server import (
     AnswerRelay,
     AnyServerFrame,
@@ -307,13 +307,14 @@ class Member:
                 link.start_anew()
 
     def _link(self, sid: str, offers: bool) -> None:
-        def connect(on_state: Callable[[str], None]) -> PeerLink:
+        def connect(on_state: Callable[[str], None], on_candidates: Callable[[IceData], None]) -> PeerLink:
             return PeerLink(
                 self.ice,
                 self.settings.sends,
                 on_frame=lambda source, frame: self._frame(sid, source, frame),
                 on_key_frame=self._listener.key_frame_wanted,
                 on_state=on_state,
+                on_candidates=on_candidates,
             )
 
         self.links[sid] = Link(sid, offers, connect, self._post)

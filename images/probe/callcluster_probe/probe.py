@@ -13,7 +13,7 @@ from callcluster_probe.member import MemberSettings
 from callcluster_probe.report import MemberReport, Report, StrangerReport
 from callcluster_probe.signaling.client import SignalingError
 from callcluster_probe.token import mint
-from callcluster_probe.webrtc import PeerLink, Route, TurnTransport, turn_trouble
+from callcluster_probe.webrtc import Route, TurnTransport
 
 POLL_S = 0.02
 TIDY_UP_S = 5.0
@@ -74,7 +74,7 @@ class _Call:
         first, second, stranger = self._first, self._second, self._stranger
         await self._join(first)
         if self._settings.relay and first.member.ice.turn_url() is None:
-            raise ProbeError(f"relay wanted but {await turn_trouble(first.member.ice)}")
+            raise ProbeError("relay wanted but the server offers no TURN server")
         await self._join(second)
         while not (first.first_frame_at and second.first_frame_at):
             await self._check()
@@ -156,10 +156,9 @@ class _Call:
         for name, caller in (("first", self._first), ("second", self._second)):
             if caller.ended_because:
                 raise ProbeError(f"the {name} member was cut off: {caller.ended_because}")
-            if self._settings.relay and any(
-                _lacks_relay(link.connection) for link in caller.member.links.values()
-            ):
-                raise ProbeError(f"no relay candidate: {await turn_trouble(caller.member.ice)}")
+            trouble = self._relay_trouble(caller)
+            if self._settings.relay and trouble:
+                raise ProbeError(f"no relay candidate: TURN at {caller.member.ice.turn_url()} {trouble}")
 
     def _stranger_had_its_chance(self) -> bool:
         counts = [self._stranger.counts(c.member.sid) for c in (self._first, self._second)]
@@ -181,6 +180,11 @@ class _Call:
                 f"{report.opened} frames and had {report.given_away} of its own accepted"
             )
         return report
+
+    @staticmethod
+    def _relay_trouble(caller: Caller) -> str | None:
+        connections = (link.connection for link in caller.member.links.values())
+        return next((c.relay_trouble for c in connections if c and c.relay_trouble), None)
 
     @staticmethod
     def _opened(caller: Caller, other: Caller) -> int:
@@ -218,10 +222,6 @@ class _Call:
             remote_candidate=route.remote,
             protocol=route.protocol,
         )
-
-
-def _lacks_relay(connection: PeerLink | None) -> bool:
-    return connection is not None and connection.gathered and not connection.has_relay_candidate()
 
 
 def _judge(name: str, member: MemberReport, opened_before: int) -> None:

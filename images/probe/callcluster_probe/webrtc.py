@@ -1,7 +1,7 @@
 """One peer connection to one member, carrying encoded frames that are sealed already.
 
-The one file that touches what aiortc and aioice keep private: aiortc decodes what it receives and has no
-public way to hand out the encoded frame. ``tests/integration/probe/test_webrtc.py`` notices changes.
+This file and ``servers.py`` touch what aiortc and aioice keep private: aiortc decodes what it receives and
+has no public way to hand out the encoded frame. ``tests/integration/probe/test_webrtc.py`` notices changes.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from aioice import stun, turn
+from aioice import Candidate
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 from aiortc.rtcconfiguration import RTCBundlePolicy, RTCIceTransportPolicy
-from aiortc.rtcicetransport import connection_kwargs
 from aiortc.sdp import candidate_from_sdp
 from av import Packet
+from callcluster_common.messages.client import IceData
 from callcluster_common.messages.types import IceCandidate, IceServer
 
 from callcluster_probe.assembly import FrameAssembler, Part
 from callcluster_probe.e2ee.frames import SOURCES, Source
+from callcluster_probe.servers import Servers
 
 CLOCK_RATES: dict[Source, int] = {"mic": 48_000, "cam": 90_000, "screen": 90_000}
 """RTP time stamps a second."""
 CODECS = {"audio": ("audio/opus",), "video": ("video/VP8", "video/rtx")}
 QUEUE_FRAMES = 64
-TURN_ANSWER_S = 3.0
+END_OF_CANDIDATES = "a=end-of-candidates\r\n"
 
 TurnTransport = Literal["udp", "tcp", "tls"]
 
@@ -100,6 +101,7 @@ class PeerLink:
         on_frame: called with the source and the sealed frame, in the event loop.
         on_key_frame: the other side asks for a key frame.
         on_state: called with ``connected``, ``failed`` or ``closed``.
+        on_candidates: called with what is to be told to the other side behind a description.
     """
 
     def __init__(
@@ -109,18 +111,20 @@ class PeerLink:
         on_frame: Callable[[Source, bytes], None],
         on_key_frame: Callable[[], None],
         on_state: Callable[[str], None],
+        on_candidates: Callable[[IceData], None],
     ) -> None:
         policy = RTCIceTransportPolicy.RELAY if ice.relay_only else RTCIceTransportPolicy.ALL
         self._connection = RTCPeerConnection(
             RTCConfiguration(ice.usable(), policy, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
-        self._ice = ice
         self._on_state = on_state
+        self._on_candidates = on_candidates
         self._tracks: dict[Source, _SealedTrack] = {}
         self._taps: dict[Source, _Tap] = {}
         self._remote_sdp = ""
-        self.gathered = False
-        """Whether all candidates of this side are known."""
+        self._remote_ended = False
+        self._described = False
+        self._describing: asyncio.Task[None] | None = None
         for source in SOURCES:
             kind = "audio" if source == "mic" else "video"
             if source in sends:
@@ -133,6 +137,9 @@ class PeerLink:
             assert known is not None
             transceiver.setCodecPreferences([c for c in known.codecs if c.mimeType in CODECS[kind]])
             self._taps[source] = _tap(transceiver.receiver, source, on_frame)
+        self._ice_transport = self._connection.getTransceivers()[0].receiver.transport.transport
+        self._ice = self._ice_transport._connection
+        self._servers = Servers(self._ice, self._found, self._found_all)
         self._connection.on("connectionstatechange", self._state_changed)
 
     @property
@@ -145,28 +152,29 @@ class PeerLink:
         """Whether this side has an offer standing."""
         return self._connection.signalingState == "have-local-offer"
 
+    @property
+    def relay_trouble(self) -> str | None:
+        """Why this side can't have a relay, in words; ``None`` while it has one, or may yet get it."""
+        return self._servers.relay_trouble
+
     async def offer(self) -> str:
-        """An offer with all candidates in it.
+        """An offer with the candidates that are known at once; with relays alone, with those.
 
         Raises:
             NegotiationError: the connection is gone.
         """
         with _one_error("making an offer"):
-            await self._connection.setLocalDescription(await self._connection.createOffer())
-        self.gathered = True
-        return self._connection.localDescription.sdp
+            return await self._describe(await self._connection.createOffer())
 
     async def answer(self, offer: str) -> str:
-        """Answer an offer, all candidates included.
+        """Answer an offer, with candidates as in ``offer``.
 
         Raises:
             NegotiationError: the offer is not usable.
         """
         await self._set_remote(offer, "offer")
         with _one_error("making an answer"):
-            await self._connection.setLocalDescription(await self._connection.createAnswer())
-        self.gathered = True
-        return self._connection.localDescription.sdp
+            return await self._describe(await self._connection.createAnswer())
 
     async def accept(self, answer: str) -> None:
         """Take the answer to this side's offer.
@@ -181,7 +189,7 @@ class PeerLink:
         return bool(self._remote_sdp) and _transport_of(offer) == _transport_of(self._remote_sdp)
 
     async def add_candidates(self, candidates: list[IceCandidate], end: bool) -> None:
-        """Add trickled candidates; what is no candidate is ignored, as browsers do.
+        """Add trickled candidates; what is none, or of another description, is ignored, as browsers do.
 
         Raises:
             NegotiationError: the connection is gone.
@@ -189,6 +197,8 @@ class PeerLink:
         for candidate in candidates:
             if not candidate.candidate:
                 end = True
+                continue
+            if candidate.username_fragment and candidate.username_fragment != self._remote_username():
                 continue
             try:
                 parsed = candidate_from_sdp(candidate.candidate.removeprefix("candidate:"))
@@ -198,7 +208,7 @@ class PeerLink:
             with _one_error("adding a candidate"):
                 await self._connection.addIceCandidate(parsed)
         if end:
-            await self._connection.addIceCandidate(None)
+            await self._end_remote()
 
     def send(self, source: Source, frame: bytes, timestamp: int) -> None:
         """Send a sealed frame; ``timestamp`` in units of ``CLOCK_RATES``. Dropped while not connected."""
@@ -209,21 +219,14 @@ class PeerLink:
         """Ask the other side for a key frame when its next packet comes."""
         self._taps[source].key_frame_wanted = True
 
-    def has_relay_candidate(self) -> bool:
-        """Whether a TURN server gave this side an address; known once ``gathered``."""
-        transport = self._connection.getTransceivers()[0].receiver.transport.transport
-        return any(c.type == "relay" for c in transport.iceGatherer.getLocalCandidates())
-
     def route(self) -> Route | None:
         """The nominated pair, once there is one."""
-        transport = self._connection.getTransceivers()[0].receiver.transport.transport
-        pair = transport._connection._nominated.get(1)
+        pair = self._ice._nominated.get(1)
         if pair is None:
             return None
         protocol = pair.local_candidate.transport.lower()
         if pair.local_candidate.type == "relay":
-            connection = transport._connection
-            protocol = "tls" if connection.turn_ssl else connection.turn_transport
+            protocol = "tls" if self._ice.turn_ssl else self._ice.turn_transport
         return Route(pair.local_candidate.type, pair.remote_candidate.type, protocol)
 
     async def packets(self) -> Packets:
@@ -233,48 +236,62 @@ class PeerLink:
         return Packets(sum(s.packetsReceived for s in stats), lost)
 
     async def close(self) -> None:
-        """End the connection and free its ports."""
+        """End the connection and free its ports; takes seconds where a TURN server is gone."""
         for track in self._tracks.values():
             track.stop()
-        await self._connection.close()
+        await self._servers.stop()
+        if self._describing:
+            await asyncio.wait([self._describing])  # sockets that aioice is about to open would stay open
+        await self._servers.release(asyncio.create_task(self._connection.close()))
+
+    async def _describe(self, description: RTCSessionDescription) -> str:
+        self._describing = asyncio.create_task(self._apply(description))
+        await asyncio.shield(self._describing)
+        self._described = True
+        self._servers.start()
+        sdp: str = self._connection.localDescription.sdp
+        return sdp if self._servers.finished else sdp.replace(END_OF_CANDIDATES, "")
+
+    async def _apply(self, description: RTCSessionDescription) -> None:
+        await self._ice_transport.iceGatherer.gather()
+        if not self._ice.local_candidates:
+            self._servers.start()
+            await self._servers.finish()
+        await self._connection.setLocalDescription(description)
 
     async def _set_remote(self, sdp: str, kind: str) -> None:
+        known = sdp.replace(END_OF_CANDIDATES, "")
         with _one_error(f"taking the {kind}"):
-            await self._connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
+            await self._connection.setRemoteDescription(RTCSessionDescription(known, kind))
         self._remote_sdp = sdp
+        if known != sdp:
+            await self._end_remote()
+
+    def _remote_username(self) -> str:
+        lines = (line.partition("a=ice-ufrag:") for line in self._remote_sdp.splitlines())
+        return next((name for _, label, name in lines if label), "")
+
+    async def _end_remote(self) -> None:
+        """The other side has no more candidates. aioice may give up then: told when this side is done."""
+        self._remote_ended = True
+        if self._servers.finished:
+            await self._ice_transport.addRemoteCandidate(None)
+
+    def _found(self, candidate: Candidate) -> None:
+        if self._described:
+            mid = self._connection.getTransceivers()[0].mid
+            told = IceCandidate(f"candidate:{candidate.to_sdp()}", mid, 0, self._ice.local_username)
+            self._on_candidates(IceData([told]))
+
+    async def _found_all(self) -> None:
+        if self._described:
+            self._on_candidates(IceData(end=True))
+        if self._remote_ended:
+            await self._end_remote()
 
     def _state_changed(self) -> None:
         if self.state in ("connected", "failed", "closed"):
             self._on_state(self.state)
-
-
-async def turn_trouble(ice: IceSettings) -> str:
-    """Why the TURN server gave no address, in words: asks it once more, directly."""
-    url = ice.turn_url()
-    if url is None:
-        return "the server offers no TURN server"
-    wanted = connection_kwargs([server for server in ice.usable() if url in server.urls])
-    try:
-        transport, _ = await asyncio.wait_for(
-            turn.create_turn_endpoint(
-                asyncio.DatagramProtocol,
-                server_addr=wanted["turn_server"],
-                username=wanted["turn_username"],
-                password=wanted["turn_password"],
-                ssl=wanted["turn_ssl"],
-                transport=wanted["turn_transport"],
-            ),
-            TURN_ANSWER_S,
-        )
-    except stun.TransactionFailed as refused:
-        code, reason = refused.response.attributes.get("ERROR-CODE", (0, "no reason"))
-        return f"TURN at {url} refused: {code} {reason}"
-    except (TimeoutError, stun.TransactionError):
-        return f"TURN at {url} did not answer"
-    except OSError as error:
-        return f"TURN at {url} can't be reached: {error.strerror or error}"
-    transport.close()
-    return f"TURN at {url} answered too late"
 
 
 class _SealedTrack(MediaStreamTrack):

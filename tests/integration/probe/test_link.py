@@ -3,8 +3,8 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from callcluster_common.messages.client import Answer, Empty, Offer, Restart
-from callcluster_common.messages.server import AnswerRelay, OfferRelay, RestartRelay
+from callcluster_common.messages.client import Answer, Empty, Ice, Offer, Restart
+from callcluster_common.messages.server import AnswerRelay, IceRelay, OfferRelay, RestartRelay
 from callcluster_probe import link as links
 from callcluster_probe.link import Link
 from callcluster_probe.webrtc import IceSettings, PeerLink
@@ -14,20 +14,26 @@ from kit.eventually import eventually
 class Pair:
     """Two links; frames go from one to the other, unless they are held back."""
 
-    def __init__(self):
+    def __init__(self, servers=()):
+        self.servers = servers
         self.lost = []
         self.lose = False
         self.frames = []
         self.one = Link("other-001", True, self._connect, lambda frame: self._carry(frame, "other"))
         self.other = Link("first-001", False, self._connect, lambda frame: self._carry(frame, "one"))
 
-    def _connect(self, on_state):
+    def _connect(self, on_state, on_candidates):
         return PeerLink(
-            IceSettings(), ("mic",), lambda *frame: self.frames.append(frame), lambda: None, on_state
+            IceSettings(self.servers),
+            ("mic",),
+            lambda *frame: self.frames.append(frame),
+            lambda: None,
+            on_state,
+            on_candidates,
         )
 
     def _carry(self, frame, to):
-        relays = {Offer: OfferRelay, Answer: AnswerRelay, Restart: RestartRelay}
+        relays = {Offer: OfferRelay, Answer: AnswerRelay, Ice: IceRelay, Restart: RestartRelay}
         if self.lose:
             self.lost.append(frame)
         else:

@@ -1,9 +1,17 @@
 """The probe through the real TURN agent and coturn."""
 
 import asyncio
+import os
+import signal
+import time
+from contextlib import asynccontextmanager
 
 import pytest
+from callcluster_common import turn_credentials
+from callcluster_common.messages.types import IceServer
 from callcluster_probe.probe import ProbeSettings, probe
+from callcluster_probe.webrtc import IceSettings, PeerLink
+from kit.eventually import eventually
 from kit.signaling_server import signaling
 from kit.turn_agent import AgentProcess, claimed_ports, key_set, new_key
 
@@ -58,7 +66,65 @@ async def test_with_another_secret_the_probe_says_that_turn_refused(turn_files, 
 async def test_with_turn_down_a_direct_call_still_works(turn_files):
     address = ("turn:127.0.0.1:1?transport=udp",)
     with signaling(**turn_files(address, key_set(new_key("k1")))) as server:
-        async with asyncio.timeout(30):
-            report = await probe(ProbeSettings(server.url, duration=1))
+        report = await probe(ProbeSettings(server.url, duration=1))
     assert report.ok
     assert report.route == "direct"
+
+
+class End:
+    """One end of a connection that may use ``turn``; late candidates go to the other end."""
+
+    def __init__(self, turn, relay_only=False):
+        username, credential = turn_credentials.mint(turn.keyset.minting, "test", int(time.time()) + 60)
+        servers = (IceServer(list(uris(turn, "udp")), username, credential),)
+        self.told = []
+        self.link = PeerLink(
+            IceSettings(servers, relay_only),
+            ("mic",),
+            lambda *_: None,
+            lambda: None,
+            lambda _: None,
+            self._carry,
+        )
+
+    def _carry(self, ice):
+        self.told.append(ice)
+
+
+def without_addresses(sdp):
+    """As if all that is known at once were of no use to the other side."""
+    return "".join(line for line in sdp.splitlines(True) if not line.startswith("a=candidate:"))
+
+
+@asynccontextmanager
+async def ends(turn, **options):
+    one, other = End(turn, **options), End(turn, **options)
+    try:
+        yield one, other
+    finally:
+        await asyncio.gather(one.link.close(), other.link.close())
+
+
+async def test_a_relay_that_comes_behind_the_description_carries_the_call(turn):
+    async with ends(turn) as (one, other):
+        answer = await other.link.answer(without_addresses(await one.link.offer()))
+        await one.link.accept(without_addresses(answer))
+        await eventually(lambda: one.told and one.told[-1].end and other.told and other.told[-1].end)
+        for here, there in ((one, other), (other, one)):
+            for ice in there.told:
+                await here.link.add_candidates(ice.candidates, ice.end)
+        await eventually(lambda: one.link.state == other.link.state == "connected", within=20)
+        assert one.link.route().relayed
+
+
+async def test_a_connection_ends_though_its_turn_server_is_silent(turn):
+    async with ends(turn, relay_only=True) as (one, other):
+        await one.link.accept(await other.link.answer(await one.link.offer()))
+        await eventually(lambda: one.link.state == other.link.state == "connected")
+        coturn = turn.coturn_pid
+        os.kill(coturn, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(20):  # aioice alone asks for 40 s to have its relays taken back
+                await asyncio.gather(one.link.close(), other.link.close())
+        finally:
+            os.kill(coturn, signal.SIGCONT)

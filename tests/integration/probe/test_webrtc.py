@@ -2,9 +2,11 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from callcluster_common.messages.types import IceCandidate, IceServer
+from callcluster_probe import servers
 from callcluster_probe.webrtc import IceSettings, NegotiationError, Packets, PeerLink
 from kit.eventually import eventually
 
@@ -15,16 +17,18 @@ DELTA_FRAME = b"\x01" * 10 + b"d" * 700
 class Side:
     """One end, and what came to it."""
 
-    def __init__(self, sends=("mic", "cam")):
+    def __init__(self, sends=("mic", "cam"), servers=(), relay_only=False):
         self.frames = []
         self.key_frames_wanted = 0
         self.states = []
+        self.told = []
         self.link = PeerLink(
-            IceSettings(),
+            IceSettings(servers, relay_only),
             sends,
             lambda source, frame: self.frames.append((source, frame)),
             self._wanted,
             self.states.append,
+            self.told.append,
         )
 
     def _wanted(self):
@@ -43,6 +47,24 @@ async def connected(first=None, second=None):
         yield one, other
     finally:
         await asyncio.gather(one.link.close(), other.link.close())
+
+
+@pytest.fixture
+def silent_servers(monkeypatch, unused_port):
+    """A STUN and a TURN server that never answer, and patience without end."""
+    monkeypatch.setattr(servers, "ANSWER_WITHIN_S", 3600)
+    turn = IceServer([f"turn:127.0.0.1:{unused_port}?transport=udp"], "user", "pass")
+    return (IceServer([f"stun:127.0.0.1:{unused_port}"]), turn)
+
+
+def open_sockets():
+    links = []
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            links.append(str(entry.readlink()))
+        except FileNotFoundError:
+            continue  # the listing's own
+    return sorted(link for link in links if link.startswith("socket:"))
 
 
 async def test_encoded_frames_arrive_as_they_were_sent():
@@ -99,6 +121,38 @@ async def test_a_side_that_leaves_is_noticed():
         await eventually(lambda: other.states[-1] == "closed")
 
 
+async def test_servers_that_do_not_answer_hold_nothing_up(silent_servers):
+    async with connected(Side(servers=silent_servers), Side(servers=silent_servers)) as (one, other):
+        one.link.send("mic", b"direct", 960)
+        await eventually(lambda: other.frames)
+        assert one.told == other.told == []
+
+
+async def test_the_other_side_hears_when_no_more_addresses_will_come(silent_servers, monkeypatch):
+    monkeypatch.setattr(servers, "ANSWER_WITHIN_S", 0.2)
+    one, plain = Side(servers=silent_servers), Side()
+    assert "end-of-candidates" not in await one.link.offer()
+    assert "end-of-candidates" in await plain.link.offer()
+    await eventually(lambda: one.told)
+    assert [(ice.candidates, ice.end) for ice in one.told] == [([], True)]
+    assert one.link.relay_trouble == "did not answer"
+    await asyncio.gather(one.link.close(), plain.link.close())
+
+
+@pytest.mark.parametrize("relay_only", [False, True])
+async def test_closed_at_any_moment_of_an_offer_no_socket_is_left(silent_servers, relay_only):
+    before = open_sockets()
+    for moment in range(25):
+        link = Side(servers=silent_servers, relay_only=relay_only).link
+        offering = asyncio.create_task(link.offer())
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        offering.cancel()
+        await asyncio.gather(offering, return_exceptions=True)
+        await link.close()
+    await eventually(lambda: open_sockets() == before)
+
+
 async def test_frames_before_the_connection_are_dropped():
     one = Side()
     one.link.send("mic", b"early", 0)
@@ -125,6 +179,14 @@ async def test_broken_candidates_are_ignored():
             [IceCandidate("candidate:nonsense", "0", 0), IceCandidate("", "0", 0)], True
         )
         assert one.link.state == "connected"
+
+
+async def test_candidates_of_another_description_are_ignored():
+    async with connected() as (one, _):
+        known = len(one.link._ice.remote_candidates)
+        line = "candidate:1 1 udp 1 192.0.2.77 9 typ host"
+        await one.link.add_candidates([IceCandidate(line, "0", 0, "other")], False)
+        assert len(one.link._ice.remote_candidates) == known
 
 
 async def test_another_transport_is_told_from_a_renegotiation():
