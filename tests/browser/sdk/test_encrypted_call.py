@@ -36,7 +36,7 @@ async def test_wrong_room_secret_decodes_no_frame(open_tab: Opener, room: str) -
     eve = await (await open_tab()).join(room, secret=bytes(32), name="Eve")
     for tab in (ada, eve):
         look = await tab.until(
-            lambda look: look["packetsReceived"] > 200 and look["encryption"]["failed"] > 50
+            lambda look: look["packetsReceived"] > 200 and look["encryption"]["early"] > 50
         )
         assert look["framesDecoded"] == 0
         assert look["samples"] == 0
@@ -70,7 +70,7 @@ async def test_without_a_room_secret_members_are_unverified_until_the_code_is_co
     assert others(look)[0]["verified"] is False
     assert others(look)[0]["name"] == ""
     assert look["code"] == (await bob.look())["code"]
-    await ada.page.evaluate("call.confirmCode()")
+    await ada.page.evaluate("call.confirmCode(call.securityCode)")
     await ada.until(lambda look: others(look)[0]["verified"])
 
 

@@ -23,15 +23,15 @@ async def test_a_moderator_mutes_kicks_and_ends(open_tab: Opener, room: str) -> 
     ada = await (await open_tab()).join(room, media=False, token=token(room))
     bob = await (await open_tab()).join(room, media=False)
 
-    await host.page.evaluate("sid => call.mute(sid, 'audio')", ada.sid)
+    await host.page.evaluate("sid => call.moderation.mute(sid, 'audio')", ada.sid)
     assert (await ada.until(lambda look: look["muteRequests"]))["muteRequests"] == ["audio"]
 
-    await host.page.evaluate("sid => call.kick(sid)", bob.sid)
+    await host.page.evaluate("sid => call.moderation.kick(sid)", bob.sid)
     look = await bob.until(lambda look: look["states"][-1]["state"] == "ended")
     assert look["states"][-1]["reason"] == "kicked"
     await ada.until(lambda look: len(look["members"]["members"]) == 2)
 
-    await host.page.evaluate("call.end()")
+    await host.page.evaluate("call.moderation.end()")
     for tab in (ada, host):
         look = await tab.until(lambda look: look["states"][-1]["state"] == "ended")
         assert look["states"][-1]["reason"] == "ended"
@@ -40,10 +40,10 @@ async def test_a_moderator_mutes_kicks_and_ends(open_tab: Opener, room: str) -> 
 async def test_who_may_not_is_told_the_code(open_tab: Opener, room: str) -> None:
     host = await (await open_tab()).join(room, media=False, token=token(room, moderator=True))
     ada = await (await open_tab()).join(room, media=False)
-    code = await ada.page.evaluate("sid => call.kick(sid).catch(error => error.code)", host.sid)
+    code = await ada.page.evaluate("sid => call.moderation.kick(sid).catch(error => error.code)", host.sid)
     assert code == "forbidden"
 
-    await host.page.evaluate("call.lock(true)")
+    await host.page.evaluate("call.moderation.lock(true)")
     late = await open_tab()
     with pytest.raises(Error, match="SignalError"):
         await late.join(room, media=False)

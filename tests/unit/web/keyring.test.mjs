@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { ReceivingKeys, SendingKey } from '../../../images/signaling/web/sdk/keyring.js'
-import { makeKid } from '../../../images/signaling/web/sdk/kid.js'
+import { MAX_KID, makeKid } from '../../../images/signaling/web/sdk/kid.js'
+import { ReceivingKeys } from '../../../images/signaling/web/sdk/receiving_keys.js'
+import { SendingKey } from '../../../images/signaling/web/sdk/sending_key.js'
 import { AES_256_GCM_SHA512_128 as SUITE, decodeHeader, ratchet } from '../../../images/signaling/web/sdk/sframe.js'
 import { hex } from './vectors.mjs'
 
@@ -35,7 +36,7 @@ test('without a key nothing is sealed and nothing is opened', async () => {
   const { sending } = await pair()
   const stranger = new ReceivingKeys(() => 0)
   assert.deepEqual(await stranger.open(frame(await sending.seal(frame(plain)))), { missing: KID })
-  assert.deepEqual([stranger.opened, stranger.failed], [0, 1])
+  assert.deepEqual([stranger.opened, stranger.early, stranger.failed], [0, 1, 0])
 })
 
 test('plaintext, noise and stumps do not open', async () => {
@@ -158,4 +159,50 @@ test('being given a key again, even after it was forgotten, does not reopen its 
     assert.equal(data(await receiving.open(frame(sealed))), null)
     assert.ok(data(await receiving.open(frame(await sending.seal(frame(plain))))))
   }
+})
+
+test('frames that come before their key are early, what does not open is not', async () => {
+  const { clock, sending, receiving } = await pair()
+  const sealed = await sending.seal(frame(plain))
+  const fresh = new ReceivingKeys(() => clock.ms)
+  await fresh.open(frame(sealed))
+  await fresh.learn(KID, base(1))
+  assert.ok(data(await fresh.open(frame(sealed))), 'an early frame is not held against its later self')
+  await fresh.open(frame(sealed))
+  await fresh.open(frame(sealed, { source: 'screen' }))
+  assert.deepEqual([fresh.opened, fresh.early, fresh.failed], [1, 1, 2])
+
+  await receiving.learn(makeKid(8, 0), base(2))
+  clock.ms += 10_000
+  await receiving.open(frame(sealed))
+  assert.deepEqual([receiving.opened, receiving.early, receiving.failed], [0, 0, 1], 'a key that was there and is gone is not early')
+})
+
+test('a frame that is all clear bytes is neither sealed nor opened', async () => {
+  const { sending, receiving } = await pair()
+  for (const length of [0, 1, 3]) {
+    assert.equal(await sending.seal(frame(plain.subarray(0, length))), null)
+    assert.equal(data(await receiving.open(frame(plain.subarray(0, length)))), null)
+  }
+  assert.equal(sending.sealed, 0)
+  const sealed = await sending.seal(frame(plain.subarray(0, 4)))
+  assert.equal(data(await receiving.open(frame(sealed))), hex(plain.subarray(0, 4)))
+})
+
+test('a key id beyond the scheme is not learned', async () => {
+  const { receiving } = await pair()
+  const far = new SendingKey()
+  await far.use(MAX_KID + 1, base(3))
+  await receiving.learn(MAX_KID + 1, base(3))
+  assert.deepEqual(await receiving.open(frame(await far.seal(frame(plain)))), { missing: null })
+})
+
+test('a sender that floods a receiver with keys has sixteen of them held, and they are overwritten when they go', async () => {
+  const { receiving } = await pair()
+  const given = Array.from({ length: 40 }, (_, seed) => base(seed + 10))
+  for (const [index, key] of given.entries()) await receiving.learn(makeKid(100 + index, 0), key)
+  const overwritten = () => given.filter((key) => key.every((byte) => byte === 0)).length
+  assert.equal(overwritten(), 24)
+  receiving.forget()
+  assert.equal(overwritten(), 40)
 })

@@ -35,7 +35,9 @@ test('in a room without a secret everybody with a valid bundle is trusted and no
   assert.equal(await bob.open(ada.sid, await ada.seal('hi')), 'hi')
   assert.equal(ada.keys.trusts(bob.sid), true)
   assert.equal(ada.keys.verified(bob.sid), false)
-  ada.keys.confirmIdentities()
+  assert.equal(ada.keys.confirm('00000 00000 00000 00000 00000 00000'), false)
+  assert.equal(ada.keys.verified(bob.sid), false)
+  assert.equal(ada.keys.confirm(ada.codes.at(-1)), true)
   assert.equal(ada.keys.verified(bob.sid), true)
   assert.equal(bob.keys.verified(ada.sid), false)
 })
@@ -48,10 +50,12 @@ test('a comparison does not cover who came after the code was shown', async () =
   const joined = ada.keys.joined([eve.line])
   while (!ada.keys.trusts(eve.sid)) await new Promise(setImmediate)
   assert.equal(ada.codes.length, codes)
-  ada.keys.confirmIdentities()
+  const compared = ada.codes.at(-1)
+  assert.equal(ada.keys.confirm(compared), true)
   await joined
   assert.equal(ada.keys.verified(bob.sid), true)
   assert.equal(ada.keys.verified(eve.sid), false)
+  assert.equal(ada.keys.confirm(compared), false, 'an older code covers nobody')
 })
 
 test('a newcomer cannot read what was said before', async () => {
@@ -301,4 +305,123 @@ test('after drop nothing is sent, opened or trusted', async () => {
   await ada.keys.requested(bob.sid)
   assert.deepEqual(ada.sent, [])
   assert.equal(ada.keys.trusts(bob.sid), false)
+})
+
+const HOUR = 3_600_000
+
+test('a bundle is refreshed once, ten to twelve hours after it was made, under the same keys', async () => {
+  const clock = new Clock()
+  const ada = await Member.make('ada-1234', clock)
+  const first = ada.keys.bundle
+  clock.ms += 10 * HOUR - 1
+  await ada.settled()
+  assert.deepEqual(ada.published, [])
+  clock.ms += 2 * HOUR + 1
+  for (let n = 0; n < 3; n += 1) await ada.settled()
+  assert.equal(ada.published.length, 1)
+  const [fresh] = ada.published
+  assert.deepEqual(ada.keys.bundle, fresh)
+  assert.deepEqual([fresh.ik, fresh.ek], [first.ik, first.ek])
+  assert.equal(fresh.exp - first.exp, 12 * 3600)
+  clock.ms += 12 * HOUR
+  await ada.settled()
+  assert.equal(ada.published.length, 2)
+})
+
+test('members do not all refresh at the same time', async () => {
+  const clock = new Clock()
+  const members = await Promise.all(Array.from({ length: 12 }, (_, n) => Member.make(`member-${n}`, clock)))
+  clock.ms += 11 * HOUR
+  for (const member of members) await member.settled()
+  const early = members.filter(({ published }) => published.length).length
+  assert.ok(early > 0 && early < 12, `${early} of 12`)
+})
+
+test('a refresh that the server did not take is tried again', async () => {
+  const clock = new Clock()
+  const ada = await Member.make('ada-1234', clock)
+  ada.publishing = Promise.reject(new Error('unavailable'))
+  ada.publishing.catch(() => undefined)
+  clock.ms += 12 * HOUR
+  await ada.settled()
+  ada.publishing = Promise.resolve()
+  clock.ms += HOUR / 6
+  await ada.settled()
+  assert.equal(ada.published.length, 2)
+  clock.ms += HOUR / 6
+  await ada.settled()
+  assert.equal(ada.published.length, 2)
+  assert.deepEqual(ada.broken, [])
+})
+
+test('in a call of two days, newcomers and members of the first hour trust and read each other', async () => {
+  const clock = new Clock()
+  const [ada, bob] = await callOf(clock, ['ada-1234', 'bob-1234'])
+  for (let hour = 0; hour < 48; hour += 1) {
+    clock.ms += HOUR
+    await carry(ada, bob)
+    for (const [from, to] of [[ada, bob], [bob, ada]]) {
+      for (const bundle of from.published.splice(0)) await to.keys.joined([{ sid: from.sid, bundle }])
+    }
+  }
+  const cid = await Member.make('cid-1234', clock)
+  await cid.keys.found([ada.line, bob.line])
+  await ada.keys.joined([cid.line])
+  await bob.keys.joined([cid.line])
+  await carry(ada, bob, cid)
+  for (const [from, to] of [[ada, bob], [bob, ada], [ada, cid], [cid, ada]]) {
+    assert.equal(await to.open(from.sid, await from.seal('day three')), 'day three')
+  }
+})
+
+test('without a refresh a member is trusted no more once its bundle has run out, and again with one', async () => {
+  const clock = new Clock()
+  const [ada, bob] = await callOf(clock, ['ada-1234', 'bob-1234'])
+  clock.ms += 12 * HOUR
+  await ada.settled()
+  await bob.settled()
+  const [fresh] = bob.published
+  await bob.keys.joined([ada.line])
+  clock.ms += 11 * HOUR
+  await ada.settled()
+  assert.equal(ada.keys.trusts(bob.sid), false)
+  assert.equal(bob.keys.trusts(ada.sid), true)
+  clock.ms += 2_000
+  assert.equal(await bob.open(ada.sid, await ada.seal('not for bob')), null)
+  await ada.keys.joined([{ sid: bob.sid, bundle: fresh }])
+  assert.equal(ada.keys.trusts(bob.sid), true)
+  await carry(ada, bob)
+  assert.equal(await bob.open(ada.sid, await ada.seal('again')), 'again')
+})
+
+test('a refreshed bundle counts only under the keys that the session had, and never shortens its life', async () => {
+  const clock = new Clock()
+  const [ada, bob] = await callOf(clock, ['ada-1234', 'bob-1234'])
+  const first = bob.keys.bundle
+  clock.ms += 12 * HOUR
+  await bob.settled()
+  const impostor = await Member.make(bob.sid, clock)
+  await ada.keys.joined([impostor.line])
+  await ada.keys.joined([bob.line])
+  await ada.keys.joined([{ sid: bob.sid, bundle: first }])
+  clock.ms += 11 * HOUR
+  await ada.settled()
+  assert.equal(ada.keys.trusts(bob.sid), true, 'an older bundle, shown again, takes nothing back')
+  clock.ms += 12 * HOUR
+  await ada.keys.joined([impostor.line])
+  await ada.settled()
+  assert.equal(ada.keys.trusts(bob.sid), false, 'other keys extend nothing')
+})
+
+test('a session that was dropped in the middle of its work puts no key to use and breaks nothing', async () => {
+  const clock = new Clock()
+  const [ada] = await callOf(clock, ['ada-1234', 'bob-1234'])
+  const used = ada.used.length
+  clock.ms += 15 * 60_000
+  const work = [ada.keys.tick(), ada.keys.left('bob-1234', 'kicked')]
+  await Promise.resolve()
+  ada.keys.drop()
+  ada.sent.length = 0
+  await Promise.all(work)
+  assert.deepEqual([ada.used.length, ada.sent, ada.broken], [used, [], []])
 })

@@ -2,7 +2,8 @@
 
 import { RoomSecret } from '../../../images/signaling/web/sdk/room_secret.js'
 import { KeyExchange } from '../../../images/signaling/web/sdk/keys.js'
-import { ReceivingKeys, SendingKey } from '../../../images/signaling/web/sdk/keyring.js'
+import { ReceivingKeys } from '../../../images/signaling/web/sdk/receiving_keys.js'
+import { SendingKey } from '../../../images/signaling/web/sdk/sending_key.js'
 
 export const ROOM = 'r-test'
 export const SECRET = new Uint8Array(32).fill(5)
@@ -25,6 +26,10 @@ export class Clock {
 export class Member {
   /** Frames that it sent, oldest first. */
   sent = []
+  /** Bundles that it put into the roster while it was there. */
+  published = []
+  /** What the server makes of the next one. */
+  publishing = Promise.resolve()
   codes = []
   used = []
   broken = []
@@ -48,15 +53,21 @@ export class Member {
       memory: member.memory,
       now: clock.now,
       send: (t, frame) => member.sent.push({ t, ...frame }),
+      publish: (bundle) => {
+        member.published.push(bundle)
+        return member.publishing
+      },
       onChange: (code) => member.codes.push(code),
       onBroken: (error) => member.broken.push(error),
       frames: {
         use: (kid, baseKey) => {
+          const copy = baseKey.reveal().slice()
           member.used.push(kid)
-          member.#work = member.#work.then(() => member.sending.use(kid, baseKey.reveal()))
+          member.#work = member.#work.then(() => member.sending.use(kid, copy))
         },
         learn: (from, kid, baseKey) => {
-          member.#work = member.#work.then(() => member.from(from).learn(kid, baseKey.reveal()))
+          const copy = baseKey.reveal().slice()
+          member.#work = member.#work.then(() => member.from(from).learn(kid, copy))
         },
         forget: (from) => member.from(from).forget(),
       },

@@ -43,7 +43,7 @@ class Socket {
     this.says('welcome', {})
     const { t } = this.said.at(-1)
     if (t === 'hello') this.says('hello.ok', { sid: 'sid-1', resume_token: 'rt-1' }, { re: 'hello' })
-    else this.says('resume.ok', { sid: 'sid-1', resume_token: 'rt-2', recovered: true, epoch: 'e1' }, { re: 'resume' })
+    else this.says('resume.ok', { sid: 'sid-1', resume_token: 'rt-2', recovered: true, room: 'r', epoch: 'e1' }, { re: 'resume' })
   }
 }
 
@@ -148,7 +148,7 @@ test('a durable frame that two sockets deliver is handed on once', async () => {
   second.says('welcome', {})
   first.says('ev', { kind: 'b' }, { off: 2 })
   assert.equal(first.closed, false, 'the old socket works until the new one does')
-  second.says('resume.ok', { sid: 'sid-1', resume_token: 'rt-2', recovered: true, epoch: 'e1' }, { re: 'resume' })
+  second.says('resume.ok', { sid: 'sid-1', resume_token: 'rt-2', recovered: true, room: 'r', epoch: 'e1' }, { re: 'resume' })
   assert.equal(first.closed, true)
   second.says('ev', { kind: 'b' }, { off: 2 })
   second.says('ev', { kind: 'c' }, { off: 3 })
@@ -182,6 +182,60 @@ test('a session that the server lost begins anew, and its requests fail', async 
   await assert.rejects(asked, { code: 'session_lost' })
   assert.deepEqual(seen.sessions.map(({ sid }) => sid), ['sid-1', 'sid-2'])
   assert.deepEqual(seen.closed, [])
+})
+
+/** A session whose member is in a room. */
+async function joined() {
+  const socket = await opened()
+  const joining = signal.request('join', { d: {} })
+  socket.says('join.ok', { epoch: 'e1', off: 7, snapshot: { members: [] } }, { re: socket.last('join').id })
+  await joining
+  return socket
+}
+
+test('a session that comes back without its room is given up for another, and is not called resumed', async () => {
+  const first = await joined()
+  const asked = signal.request('state', { d: {} })
+  first.breaks()
+  const second = comesBack()
+  second.says('welcome', {})
+  second.says('resume.ok', { sid: 'sid-1', resume_token: 'rt-2', recovered: true }, { re: 'resume' })
+  assert.equal(second.said.at(-1).t, 'bye')
+  assert.deepEqual(seen.resumed, [])
+  const third = newest()
+  assert.notEqual(third, second)
+  third.accept()
+  assert.ok(third.last('hello'))
+  await assert.rejects(asked, { code: 'session_lost' })
+  await turn()
+  assert.equal(seen.sessions.length, 2)
+})
+
+test('a session that never joined comes back, and its join is asked for again', async () => {
+  const first = await opened()
+  const joining = signal.request('join', { d: {} })
+  first.breaks()
+  const second = comesBack()
+  second.says('welcome', {})
+  second.says('resume.ok', { sid: 'sid-1', resume_token: 'rt-2', recovered: true }, { re: 'resume' })
+  second.says('join.ok', { epoch: 'e1', off: 7, snapshot: { members: [] } }, { re: second.last('join').id })
+  await joining
+  assert.equal(seen.sessions.length, 1)
+})
+
+test('being replaced by an own newer socket, whose reply is still on its way, ends nothing', async () => {
+  const first = await joined()
+  first.says('goaway', { reason: 'drain', by_ms: 1_000, reconnect_after_ms: 0 })
+  mock.timers.tick(1)
+  const second = newest()
+  second.says('welcome', {})
+  first.breaks(4005)
+  assert.deepEqual(seen.closed, [])
+  second.says('resume.ok', { sid: 'sid-1', resume_token: 'rt-2', recovered: true, room: 'r', epoch: 'e1' }, { re: 'resume' })
+  assert.equal(seen.resumed.length, 1)
+  assert.equal(seen.down, 0)
+  second.breaks(4005)
+  assert.deepEqual(seen.closed, [['replaced', 4005]])
 })
 
 test('final close codes end it, others do not', async () => {

@@ -53,6 +53,28 @@ test('a secret shows nothing of itself', () => {
   }
 })
 
+test('a wiped secret is zeros that serve for nothing', () => {
+  const secret = new Secret(new Uint8Array(32).fill(0xab))
+  const bytes = secret.reveal()
+  secret.wipe()
+  assert.deepEqual(bytes, new Uint8Array(32))
+  assert.throws(() => secret.reveal(), /wiped/)
+})
+
+test('a name shows what it is: no breaks, no hidden or turning marks, whole characters', async () => {
+  const secret = await RoomSecret.derive('r', new Uint8Array(32).fill(1))
+  for (const [given, seen] of [
+    ['  Ada  ', 'Ada'],
+    ['Ada\u202e adamiT', 'Ada  adamiT'],
+    ['A\u200bd\u2066a\n(you)', 'A d a (you)'],
+    ['👩🏽‍🔬 Zoë', '👩🏽‍🔬 Zoë'],
+    ['\u200b', ''],
+    ['🎩'.repeat(100), '🎩'.repeat(80)],
+  ]) {
+    assert.equal(await secret.openName('ada-1234', await secret.sealName('ada-1234', given)), seen)
+  }
+})
+
 test('names and messages open for holders of the room secret, and only as what they were sealed for', async () => {
   const ours = await RoomSecret.derive('r', new Uint8Array(32).fill(1))
   const others = await RoomSecret.derive('r', new Uint8Array(32).fill(2))

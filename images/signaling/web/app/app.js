@@ -170,8 +170,9 @@ export function createApp(store) {
 
     /** @param {'match' | 'differ'} result */
     compared(result) {
-      store.set(({ call }) => (call ? { call: { ...call, compared: { code: call.code, result } } } : {}))
-      if (result === 'match') session.call?.confirmCode()
+      const code = store.get().call?.code ?? ''
+      if (result === 'match' && !session.call?.confirmCode(code)) return
+      store.set(({ call }) => (call ? { call: { ...call, compared: { code, result } } } : {}))
     },
 
     /** @param {number} id */

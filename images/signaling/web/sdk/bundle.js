@@ -9,7 +9,9 @@
 
 import { encode, fromB64, toB64 } from './encode.js'
 
+/** Longest life of a bundle, seconds. */
 const MAX_LIFE_S = 86_400
+/** A bundle starts this many seconds early, so that a member whose clock is behind accepts it, too. */
 const CLOCK_SKEW_S = 3_600
 
 /**
@@ -17,6 +19,7 @@ const CLOCK_SKEW_S = 3_600
  * @property {string} ik  Identity key, base64url.
  * @property {CryptoKey} identity
  * @property {Bytes} ek
+ * @property {number} exp  Unix seconds.
  */
 
 /**
@@ -50,7 +53,7 @@ export async function verifyBundle(bundle, { room, sid, roomSecret, now }) {
     const identity = await crypto.subtle.importKey('raw', ik, { name: 'Ed25519' }, true, ['verify'])
     if (!(await crypto.subtle.verify({ name: 'Ed25519' }, identity, fromB64(bundle.sig), signed))) return null
     if (roomSecret && !(await roomSecret.isAuthentic(signed, fromB64(bundle.mac ?? '')))) return null
-    return { ik: bundle.ik, identity, ek }
+    return { ik: bundle.ik, identity, ek, exp: bundle.exp }
   } catch {
     return null // malformed fields and points off the curve
   }

@@ -1,14 +1,17 @@
 import { Badge } from './badge.js'
-import { fromB64 } from './encode.js'
 import { FrameCrypto } from './frame_crypto.js'
 import { loadIdentity } from './identity.js'
+import { Moderation } from './moderation.js'
+import { OwnMedia } from './own_media.js'
 import { Room } from './room.js'
 import { RoomSecret } from './room_secret.js'
 import { Signal, SignalError } from './signal.js'
 import { missingFeatures } from './support.js'
+import { TokenWatch, expiryOf } from './token_watch.js'
 
 /**
  * @typedef {import('./types.js').Bytes} Bytes
+ * @typedef {import('./types.js').Grants} Grants
  * @typedef {import('./types.js').MediaState} MediaState
  * @typedef {import('./types.js').MemberStats} MemberStats
  * @typedef {import('./types.js').Source} Source
@@ -26,7 +29,6 @@ import { missingFeatures } from './support.js'
  */
 
 const TICK_MS = 250
-const TOKEN_WARNING_MS = 60_000
 
 /**
  * One member's presence in one call.
@@ -36,6 +38,7 @@ const TOKEN_WARNING_MS = 60_000
  * - `state` `{state, reason?, code?}`: `connecting`, `joined`, `reconnecting` (media goes on), `ended` (final).
  *   `reason` is a word such as `left`, `kicked`, `ended`, `room_full`; `code` is the WebSocket close code.
  * - `members` `{members: MemberView[]}`: the whole roster, this member first.
+ * - `room` `RoomView`: whether newcomers are kept out, and what this member may do; at each join and change.
  * - `track` `{sid, source, track}`: a remote track, `null` when it is gone. All three tracks of a member come once,
  *   at the start; whether something is on them is in the member's `state`.
  * - `encryption` `EncryptionView`: once a second, from the worker's counters.
@@ -50,14 +53,15 @@ export class Call extends EventTarget {
   /** @type {CallState | 'new'} */
   #state = 'new'
   #badge = new Badge()
-  /** @type {Record<Source, MediaStreamTrack | null>} */
-  #tracks = { mic: null, cam: null, screen: null }
-  /** @type {MediaState} */
-  #mediaState = { audio: false, video: false, screen: false, hand: false }
+  #media = new OwnMedia()
   /** @type {import('./keys.js').CallMemory} */
   #memory = { generations: new Set(), confirmed: new Set() }
   /** @type {string | null} */
   #code = null
+  /** @type {Grants | null} from the join on */
+  #grants = null
+  /** The session that is being entered or has been. */
+  #session = ''
   /** @type {RoomSecret | null} */
   #roomSecret = null
   /** @type {FrameCrypto | null} */
@@ -67,9 +71,18 @@ export class Call extends EventTarget {
   /** @type {Room | null} from the join on */
   #room = null
   #tick = 0
-  #tokenTimer = 0
-  #onPageHide = () => this.leave()
-  #onOnline = () => this.#networkChanged()
+  #tokenWatch = new TokenWatch(() =>
+    this.#warn('token_expiring', 'The access token expires within a minute; call renewToken().'),
+  )
+  /** What the page goes through, and what the call does then. @type {[EventTarget, string, () => void][]} */
+  #moments = [
+    [window, 'pagehide', () => this.leave()],
+    [window, 'online', () => this.#networkChanged()],
+    [document, 'visibilitychange', () => document.hidden || this.#signal?.reconnectNow()],
+  ]
+
+  /** For members whose `grants.mod` is set. */
+  moderation = new Moderation((type, d) => this.#tell(type, d))
 
   /** @param {CallOptions} options */
   constructor({ url, room, secret = null, token = null, name = '', iceTransportPolicy = 'all' }) {
@@ -125,21 +138,24 @@ export class Call extends EventTarget {
    *
    * @param {Source} source
    * @param {MediaStreamTrack | null} track
+   * @throws {SignalError} `forbidden` for a source that the token does not allow; one set before the join is let go of
+   *   with the warning `may_not_send`
    */
   async setTrack(source, track) {
-    this.#tracks[source] = track
+    if (track && !this.#media.allows(source)) throw new SignalError('forbidden', `The token does not allow ${source}.`)
+    this.#media.tracks[source] = track
     await this.#room?.setTrack(source, track)
   }
 
   /**
-   * Tells the others what this member sends.
+   * Tells the others what this member sends, as far as its token allows that.
    *
    * @param {Partial<MediaState>} state
    */
   async setState(state) {
-    this.#mediaState = { ...this.#mediaState, ...state }
+    this.#media.say(state)
     this.#emitMembers()
-    if (this.#room) await this.#tell('state', this.#mediaState)
+    if (this.#room) await this.#tell('state', this.#media.state)
   }
 
   /** @returns {Promise<{members: Record<string, MemberStats>}>} */
@@ -159,44 +175,16 @@ export class Call extends EventTarget {
     await this.#signal?.request('msg', { to: 'room', d: { body } })
   }
 
-  /** Says that the person compared the security code: who is present now counts as verified. */
-  confirmCode() {
-    this.#room?.confirmIdentities()
+  /**
+   * Says that the person compared a security code: those whom it covers count as verified.
+   *
+   * @param {string} code  The one that was compared.
+   * @returns {boolean} False where it is not the present one any more: nobody is verified by it.
+   */
+  confirmCode(code) {
+    const confirmed = this.#room?.confirm(code) ?? false
     this.#emitMembers()
-  }
-
-  /**
-   * Removes a member; needs the grant `mod`.
-   *
-   * @param {string} sid
-   * @param {number} [banSeconds]
-   */
-  async kick(sid, banSeconds = 0) {
-    await this.#tell('mod.kick', { sid, ban_s: banSeconds })
-  }
-
-  /**
-   * Asks a member to mute; needs the grant `mod`.
-   *
-   * @param {string} sid
-   * @param {'audio' | 'video' | 'screen'} kind
-   */
-  async mute(sid, kind) {
-    await this.#tell('mod.mute', { sid, kind })
-  }
-
-  /**
-   * Locks the room for newcomers; needs the grant `mod`.
-   *
-   * @param {boolean} locked
-   */
-  async lock(locked) {
-    await this.#tell('mod.lock', { locked })
-  }
-
-  /** Ends the call for everyone; needs the grant `mod`. */
-  async end() {
-    await this.#tell('mod.end', {})
+    return confirmed
   }
 
   /**
@@ -206,7 +194,7 @@ export class Call extends EventTarget {
    */
   async renewToken(token) {
     await this.#signal?.renewToken(token)
-    this.#watchToken(expiryOf(token))
+    this.#tokenWatch.watch(expiryOf(token))
   }
 
   /**
@@ -225,7 +213,7 @@ export class Call extends EventTarget {
 
   async #enter() {
     const { room, secret, url, token } = this.#options
-    if (secret) this.#roomSecret = await RoomSecret.derive(room, secret)
+    const roomSecret = secret ? await RoomSecret.derive(room, secret) : null
     const identity = await loadIdentity()
     if (!identity.kept) this.#warn('identity_not_kept', 'This browser keeps no data: its security code changes with every visit.')
     const frames = await FrameCrypto.start({
@@ -235,25 +223,23 @@ export class Call extends EventTarget {
     })
     if (this.#state === 'ended') {
       frames.stop()
+      roomSecret?.wipe()
       throw new SignalError('left', 'The call was left before it was joined.')
     }
     this.#frames = frames
+    this.#roomSecret = roomSecret
     const signal = new Signal({
       url,
       token,
-      onSession: (session) => this.#opened(session, { signal, frames, identity }),
-      onResumed: (resumed) => {
-        this.#setState('joined')
-        this.#room?.resume(resumed)
-      },
+      onSession: (session) => this.#opened(session, { signal, frames, identity, roomSecret }),
+      onResumed: (resumed) => this.#resumed(resumed),
       onFrame: (frame) => this.#room?.receive(frame),
       onDown: () => this.#setState('reconnecting'),
       onClosed: (reason, code) => this.#end(reason, code),
     })
     this.#signal = signal
     this.#tick = setInterval(() => this.#room?.tick(), TICK_MS)
-    addEventListener('pagehide', this.#onPageHide)
-    addEventListener('online', this.#onOnline)
+    for (const [target, type, react] of this.#moments) target.addEventListener(type, react)
     await signal.open()
   }
 
@@ -261,29 +247,52 @@ export class Call extends EventTarget {
    * A fresh session: the first one, or another after the server lost the old one.
    *
    * @param {{sid: string, exp?: number}} session
-   * @param {{signal: Signal, frames: FrameCrypto, identity: import('./identity.js').Identity}} means
+   * @param {Pick<import('./room.js').RoomOptions, 'signal' | 'frames' | 'identity' | 'roomSecret'>} means
    */
   async #opened({ sid, exp }, means) {
     const { room: id, name, iceTransportPolicy } = this.#options
     this.#room?.close()
     this.#room = null
+    this.#session = sid
     const room = await Room.prepare({
       ...means,
       room: id,
       sid,
-      roomSecret: this.#roomSecret,
       memory: this.#memory,
-      tracks: this.#tracks,
+      tracks: this.#media.tracks,
       iceTransportPolicy,
       on: this.#roomHandlers(),
     })
-    const meta = (await this.#roomSecret?.sealName(sid, name)) ?? ''
-    const { d } = await means.signal.request('join', { d: { room: id, bundle: room.bundle, meta } })
-    this.#room = room
-    this.#watchToken(exp)
+    try {
+      const meta = (await means.roomSecret?.sealName(sid, name)) ?? ''
+      // This bundle must not come into the room by a session that took the place of its own meanwhile.
+      if (this.#session !== sid) throw new SignalError('session_lost', 'The server lost this session.')
+      const { d } = await means.signal.request('join', { d: { room: id, bundle: room.bundle, meta } })
+      this.#granted(d.grants)
+      this.#room = room
+      this.#tokenWatch.watch(exp)
+      this.#setState('joined')
+      room.enter(d.snapshot, d.ice_servers ?? [])
+    } catch (error) {
+      room.close()
+      throw error
+    }
+    const { state } = this.#media
+    if (Object.values(state).some(Boolean)) await this.#tell('state', state)
+  }
+
+  /** @param {Grants} grants */
+  #granted(grants) {
+    this.#grants = grants
+    const refused = this.#media.allow(grants.pub)
+    if (refused.length) this.#warn('may_not_send', `The access token does not allow sending ${refused.join(', ')}.`)
+  }
+
+  /** @param {Parameters<Room['resume']>[0]} resumed */
+  #resumed(resumed) {
+    if (!this.#room) return // the join is still to come
     this.#setState('joined')
-    room.enter(d.snapshot.members, d.ice_servers ?? [])
-    if (Object.values(this.#mediaState).some(Boolean)) await this.#tell('state', this.#mediaState)
+    this.#room.resume(resumed)
   }
 
   /** @returns {import('./room.js').RoomHandlers} */
@@ -291,6 +300,7 @@ export class Call extends EventTarget {
     return {
       members: () => this.#emitMembers(),
       code: (code) => this.#codeChanged(code),
+      locked: (locked) => this.#emit('room', { locked, grants: this.#grants }),
       track: (sid, source, track) => this.#emit('track', { sid, source, track }),
       message: (sid, data) => this.#emit('message', { sid, data }),
       muteRequest: (kind) => this.#emit('mute-request', { kind }),
@@ -307,8 +317,8 @@ export class Call extends EventTarget {
   /** @param {import('./frame_crypto.js').Report} report */
   #reported(report) {
     this.#room?.framesSealed(report)
-    const sends = Object.values(this.#tracks).some(Boolean)
-    this.#emit('encryption', this.#badge.update(report, { sends, receives: this.#room?.anyoneSends ?? false }))
+    const expected = { sends: this.#media.sends, receives: this.#room?.anyoneSends ?? false }
+    this.#emit('encryption', this.#badge.update(report, expected))
   }
 
   /** @param {string | null} code */
@@ -326,21 +336,10 @@ export class Call extends EventTarget {
       isSelf: true,
       trusted: true,
       verified: true,
-      state: { ...this.#mediaState },
+      state: this.#media.state,
       reconnecting: this.#state === 'reconnecting',
     }
     this.#emit('members', { members: [self, ...this.#room.others] })
-  }
-
-  /** @param {number | undefined} exp  Unix seconds. */
-  #watchToken(exp) {
-    clearTimeout(this.#tokenTimer)
-    if (!exp) return
-    const wait = Math.min(exp * 1000 - Date.now() - TOKEN_WARNING_MS, 2 ** 31 - 1)
-    this.#tokenTimer = setTimeout(
-      () => this.#warn('token_expiring', 'The access token expires within a minute; call renewToken().'),
-      Math.max(0, wait),
-    )
   }
 
   /**
@@ -362,12 +361,15 @@ export class Call extends EventTarget {
   #end(reason, code) {
     if (this.#state === 'ended') return
     clearInterval(this.#tick)
-    clearTimeout(this.#tokenTimer)
-    removeEventListener('pagehide', this.#onPageHide)
-    removeEventListener('online', this.#onOnline)
+    this.#tokenWatch.stop()
+    for (const [target, type, react] of this.#moments) target.removeEventListener(type, react)
     this.#room?.close()
+    this.#room = null
     this.#signal?.bye()
     this.#frames?.stop()
+    this.#roomSecret?.wipe()
+    this.#roomSecret = null
+    this.#options.secret = null
     this.#setState('ended', code === undefined ? { reason } : { reason, code })
   }
 
@@ -385,17 +387,5 @@ export class Call extends EventTarget {
    */
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }))
-  }
-}
-
-/**
- * @param {string} token  A JWT.
- * @returns {number | undefined} Unix seconds.
- */
-function expiryOf(token) {
-  try {
-    return JSON.parse(new TextDecoder().decode(fromB64(token.split('.')[1]))).exp
-  } catch {
-    return undefined
   }
 }

@@ -7,8 +7,9 @@
  * @typedef {object} Report  Counts of frames since the call began.
  * @property {number} sealed
  * @property {number} opened
+ * @property {number} early  Came before their key.
  * @property {number} failed
- * @property {Record<string, {opened: number, failed: number}>} members  Those present.
+ * @property {Record<string, import('./types.js').FrameCounts>} members  Those present.
  * @property {number} kid  The key in use, -1 before the first.
  * @property {number} framesOfGeneration  Sealed with the generation in use.
  */
@@ -34,8 +35,13 @@ export class FrameCrypto {
   static async start({ onReport, onMissing, onBroken }) {
     const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'callcluster-frames' })
     await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('The encryption worker did not start.')), START_MS)
-      worker.onerror = () => reject(new Error('The encryption worker could not be loaded.'))
+      /** @param {string} problem */
+      const giveUp = (problem) => {
+        worker.terminate()
+        reject(new Error(problem))
+      }
+      const timer = setTimeout(() => giveUp('The encryption worker did not start.'), START_MS)
+      worker.onerror = () => giveUp('The encryption worker could not be loaded.')
       worker.onmessage = () => {
         clearTimeout(timer)
         resolve(undefined)

@@ -1,9 +1,7 @@
-import { makeBundle, verifyBundle } from './bundle.js'
-import { fromB64 } from './encode.js'
 import { openEnvelope, sealEnvelope } from './envelope.js'
-import { generateKeyPair } from './hpke.js'
+import { OwnBundle } from './own_bundle.js'
 import { OwnKey } from './own_key.js'
-import { securityCode } from './security_code.js'
+import { Trust } from './trust.js'
 
 /**
  * @typedef {import('./bundle.js').PublicKeys} PublicKeys
@@ -33,19 +31,18 @@ import { securityCode } from './security_code.js'
  * @property {string} sid
  * @property {RoomSecret | null} roomSecret
  * @property {Identity} identity
- * @property {KeyStore} frames
+ * @property {KeyStore} frames  Keys given to it are its own to copy at once: they are wiped here.
  * @property {CallMemory} memory
  * @property {(type: 'key.send' | 'key.ack' | 'key.request', frame: {to?: {sid: string}, d: object}) => void} send
+ * @property {(bundle: Bundle) => Promise<unknown>} publish  Replaces this member's bundle in the roster.
  * @property {(code: string | null) => void} onChange  Trust or the security code may have changed.
  * @property {(error: unknown) => void} onBroken  Keys can't be made any more; the call has to end.
  * @property {() => number} [now]  Unix milliseconds.
  */
 
 /**
- * @typedef {object} Peer
- * @property {PublicKeys} keys
- * @property {number} lastSeq
- * @property {number} since  When it came into the roster.
+ * @typedef {object} Partner  A trusted member.
+ * @property {number} since  When it became one.
  * @property {boolean} hasKey  Whether one of its media keys arrived.
  * @property {number} askedAt
  * @property {number} answeredAt
@@ -58,7 +55,7 @@ const MAX_ENTRIES = 128
 const EARLY_ENVELOPES = 64
 
 /**
- * Gives this member's media keys to those whom it trusts, and takes theirs (docs/e2ee.md, sections 3, 4 and 7).
+ * Gives this member's media keys to those whom it trusts, and takes theirs (docs/e2ee.md, section 4).
  *
  * One object for one session id. Events are worked on one after the other, in the order of the calls; `tick`
  * several times a second lets time pass.
@@ -66,18 +63,15 @@ const EARLY_ENVELOPES = 64
 export class KeyExchange {
   #o
   #now
-  #keyPair
-  /** @type {Map<string, Peer>} trusted members other than this one */
-  #peers = new Map()
-  /** @type {Map<string, {bundle: string, lastSeq: number}>} for the life of each sid, also after it left */
-  #pins = new Map()
-  /** @type {Map<string, string>} identity keys of others as the roster shows them, trusted or not */
-  #shown = new Map()
-  /** @type {Set<string>} identity keys of others in the code that was handed out last */
-  #coded = new Set()
+  #ownBundle
+  #trust
+  #own
+  /** @type {Map<string, Partner>} */
+  #partners = new Map()
+  /** @type {Map<string, number>} highest envelope number of each sid, also after it left */
+  #lastSeqs = new Map()
   /** @type {{from: string, body: string}[]} envelopes that overtook the roster event of their sender */
   #early = []
-  #own
   #seq = 0
   #queue = Promise.resolve()
   #dropped = false
@@ -85,15 +79,15 @@ export class KeyExchange {
 
   /**
    * @param {KeyExchangeOptions} options
-   * @param {CryptoKeyPair} keyPair
-   * @param {Bundle} bundle
+   * @param {OwnBundle} ownBundle
    */
-  constructor(options, keyPair, bundle) {
+  constructor(options, ownBundle) {
+    const { room, roomSecret, memory, now = Date.now } = options
     this.#o = options
-    this.#now = options.now ?? Date.now
-    this.#keyPair = keyPair
-    this.bundle = bundle
-    this.#own = new OwnKey(options.memory.generations, this.#now())
+    this.#now = now
+    this.#ownBundle = ownBundle
+    this.#trust = new Trust({ room, ik: ownBundle.bundle.ik, roomSecret, confirmed: memory.confirmed, now })
+    this.#own = new OwnKey(memory.generations, now())
   }
 
   /**
@@ -102,10 +96,13 @@ export class KeyExchange {
    * @param {KeyExchangeOptions} options
    */
   static async begin(options) {
-    const { room, sid, identity, roomSecret, now = Date.now } = options
-    const keyPair = await generateKeyPair()
-    const ek = new Uint8Array(await crypto.subtle.exportKey('raw', keyPair.publicKey))
-    return new KeyExchange(options, keyPair, await makeBundle({ room, sid, identity, ek, roomSecret, now: now() }))
+    const { now = Date.now } = options
+    return new KeyExchange(options, await OwnBundle.make(options, now()))
+  }
+
+  /** This member's, as it is to be shown to the others. */
+  get bundle() {
+    return this.#ownBundle.bundle
   }
 
   /** Envelopes that were dropped because they did not verify or open. */
@@ -115,21 +112,21 @@ export class KeyExchange {
 
   /** @param {string} sid */
   trusts(sid) {
-    return sid === this.#o.sid || this.#peers.has(sid)
+    return sid === this.#o.sid || (!this.#dropped && this.#trust.keysOf(sid) !== undefined)
   }
 
   /** @param {string} sid */
   verified(sid) {
-    if (sid === this.#o.sid) return true
-    const peer = this.#peers.get(sid)
-    return peer !== undefined && (this.#o.roomSecret !== null || this.#o.memory.confirmed.has(peer.keys.ik))
+    return sid === this.#o.sid || this.#trust.verified(sid)
   }
 
-  /** A person compared the security code: the identities in the one last shown count as verified from now on. */
-  confirmIdentities() {
-    for (const { keys } of this.#peers.values()) {
-      if (this.#coded.has(keys.ik)) this.#o.memory.confirmed.add(keys.ik)
-    }
+  /**
+   * See `Trust.confirm`.
+   *
+   * @param {string} code
+   */
+  confirm(code) {
+    return this.#trust.confirm(code)
   }
 
   /**
@@ -163,12 +160,7 @@ export class KeyExchange {
    */
   left(sid, reason) {
     return this.#do(async () => {
-      this.#shown.delete(sid)
-      if (this.#peers.delete(sid)) {
-        this.#o.frames.forget(sid)
-        this.#own.lost(sid, reason, this.#now())
-        await this.#pass()
-      }
+      if (this.#trust.remove(sid)) await this.#part(sid, reason)
       await this.#changed()
     })
   }
@@ -195,9 +187,9 @@ export class KeyExchange {
   /** @param {string} from */
   requested(from) {
     return this.#do(async () => {
-      const peer = this.#peers.get(from)
-      if (!peer || this.#now() - peer.answeredAt < ANSWER_INTERVAL_MS) return
-      peer.answeredAt = this.#now()
+      const partner = this.#partners.get(from)
+      if (!partner || this.#now() - partner.answeredAt < ANSWER_INTERVAL_MS) return
+      partner.answeredAt = this.#now()
       await this.#seal([from])
     })
   }
@@ -209,8 +201,8 @@ export class KeyExchange {
    * @param {number} kid
    */
   missing(sid, kid) {
-    const peer = this.#peers.get(sid)
-    if (peer) this.#ask(sid, peer, kid)
+    const partner = this.#partners.get(sid)
+    if (partner) this.#ask(sid, partner, kid)
   }
 
   /**
@@ -224,19 +216,23 @@ export class KeyExchange {
   /** Lets time pass. */
   tick() {
     return this.#do(async () => {
+      await this.#expire()
       await this.#pass()
       const now = this.#now()
-      for (const [sid, peer] of this.#peers) {
-        if (!peer.hasKey && now - peer.since >= FIRST_KEY_MS) this.#ask(sid, peer, 0)
+      if (this.#ownBundle.isDue(now)) await this.#refreshBundle(now)
+      for (const [sid, partner] of this.#partners) {
+        if (!partner.hasKey && now - partner.since >= FIRST_KEY_MS) this.#ask(sid, partner, 0)
       }
     })
   }
 
-  /** Ends the session: nothing is sealed, opened or sent any more. */
+  /** Ends the session: nothing is sealed, opened or sent any more, and this member's key is overwritten. */
   drop() {
     this.#dropped = true
-    for (const sid of this.#peers.keys()) this.#o.frames.forget(sid)
-    this.#peers.clear()
+    for (const sid of this.#partners.keys()) this.#o.frames.forget(sid)
+    this.#partners.clear()
+    this.#trust.clear()
+    this.#own.wipe()
   }
 
   /**
@@ -244,56 +240,72 @@ export class KeyExchange {
    * @returns {Promise<void>}
    */
   #do(work) {
-    this.#queue = this.#queue.then(() => (this.#dropped ? undefined : work())).catch(this.#o.onBroken)
+    this.#queue = this.#queue
+      .then(() => (this.#dropped ? undefined : work()))
+      .catch((error) => {
+        if (!this.#dropped) this.#o.onBroken(error)
+      })
     return this.#queue
   }
 
   /**
-   * Takes members into the roster and returns the session ids of those who are trusted.
+   * Takes members into the roster and returns the session ids of those who are newly trusted.
    *
    * @param {WireMember[]} members
    */
   async #admit(members) {
-    const { room, roomSecret, sid: self } = this.#o
-    const now = this.#now()
-    const others = members.filter(({ sid }) => sid !== self && !this.#peers.has(sid))
-    const verified = await Promise.all(
-      others.map(async ({ sid, bundle }) => ({ sid, keys: await verifyBundle(bundle, { room, sid, roomSecret, now }), bundle })),
-    )
-    const trusted = []
-    for (const { sid, keys, bundle } of verified) {
-      if (bundle && isKey(bundle.ik)) this.#shown.set(sid, bundle.ik)
-      const shown = JSON.stringify(bundle)
-      const pin = this.#pins.get(sid)
-      if (!keys || this.#dropped || (pin && pin.bundle !== shown)) continue
-      this.#pins.set(sid, { bundle: shown, lastSeq: pin?.lastSeq ?? 0 })
-      this.#peers.set(sid, {
-        keys,
-        lastSeq: pin?.lastSeq ?? 0,
-        since: now,
-        hasKey: false,
-        askedAt: -Infinity,
-        answeredAt: -Infinity,
-      })
-      trusted.push(sid)
+    const others = members.filter(({ sid }) => sid !== this.#o.sid)
+    const trusted = await this.#trust.admit(others)
+    if (this.#dropped) return []
+    for (const sid of trusted) {
+      this.#partners.set(sid, { since: this.#now(), hasKey: false, askedAt: -Infinity, answeredAt: -Infinity })
     }
-    const known = new Set(others.map(({ sid }) => sid))
-    const early = this.#early.filter(({ from }) => known.has(from))
-    this.#early = this.#early.filter(({ from }) => !known.has(from))
+    const early = this.#early.filter(({ from }) => this.#partners.has(from))
+    this.#early = this.#early.filter(({ from }) => !this.#partners.has(from))
     for (const { from, body } of early) await this.#open(from, body)
     return trusted
+  }
+
+  /** Parts with members whose bundle has run out: they get no key and none of theirs counts. */
+  async #expire() {
+    const over = this.#trust.expire()
+    for (const sid of over) await this.#part(sid, 'timeout')
+    if (over.length) await this.#changed()
+  }
+
+  /**
+   * A member that was trusted is so no more.
+   *
+   * @param {string} sid
+   * @param {string} reason
+   */
+  async #part(sid, reason) {
+    this.#partners.delete(sid)
+    this.#o.frames.forget(sid)
+    this.#own.lost(sid, reason, this.#now())
+    await this.#pass()
+  }
+
+  /** @param {number} now */
+  async #refreshBundle(now) {
+    await this.#ownBundle.refresh(now)
+    if (this.#dropped) return
+    this.#o.publish(this.bundle).then(
+      () => this.#ownBundle.published(this.#now()),
+      () => undefined, // it stays due, and is tried again
+    )
   }
 
   /** Does what is due: an old key is renewed, a new one that all acknowledged, or that waited long enough, is used. */
   async #pass() {
     if (this.#own.wantsRenewal(this.#now())) await this.#renew()
-    const key = this.#own.takeForUse(this.#now())
+    const key = this.#dropped ? null : this.#own.takeForUse(this.#now())
     if (key) this.#o.frames.use(key.kid, key.baseKey)
   }
 
   async #renew() {
     this.#own.renew(this.#now())
-    await this.#give([...this.#peers.keys()])
+    await this.#give([...this.#partners.keys()])
   }
 
   /**
@@ -313,7 +325,7 @@ export class KeyExchange {
     const { kid, baseKey } = this.#own.newest
     const sealed = await Promise.all(
       recipients.map(async (to) => {
-        const { keys: recipient } = /** @type {Peer} */ (this.#peers.get(to))
+        const recipient = /** @type {PublicKeys} */ (this.#trust.keysOf(to))
         const relation = { room, from, to, psk: roomSecret?.psk ?? null }
         const content = { kid, baseKey, seq: this.#nextSeq(), ts: this.#now() }
         try {
@@ -342,8 +354,9 @@ export class KeyExchange {
    * @param {string} body
    */
   async #open(from, body) {
-    const peer = this.#peers.get(from)
-    if (!peer) {
+    const partner = this.#partners.get(from)
+    const sender = this.#trust.keysOf(from)
+    if (!partner || !sender) {
       // The roster event travels on another lane and may still come; an untrusted sender's stays unopened.
       this.#early.push({ from, body })
       if (this.#early.length > EARLY_ENVELOPES) {
@@ -354,48 +367,33 @@ export class KeyExchange {
     }
     const { room, sid: to, roomSecret } = this.#o
     const relation = { room, from, to, psk: roomSecret?.psk ?? null }
-    const opened = await openEnvelope(relation, body, { sender: peer.keys, keyPair: this.#keyPair, lastSeq: peer.lastSeq })
+    const lastSeq = this.#lastSeqs.get(from) ?? 0
+    const opened = await openEnvelope(relation, body, { sender, keyPair: this.#ownBundle.keyPair, lastSeq })
     if (!opened || this.#dropped) {
       this.#droppedEnvelopes += 1
       return
     }
-    peer.lastSeq = opened.seq
-    peer.hasKey = true
-    const pin = this.#pins.get(from)
-    if (pin) pin.lastSeq = opened.seq
+    partner.hasKey = true
+    this.#lastSeqs.set(from, opened.seq)
     this.#o.frames.learn(from, opened.kid, opened.baseKey)
+    opened.baseKey.wipe()
     this.#o.send('key.ack', { to: { sid: from }, d: { kid: opened.kid } })
   }
 
   /**
    * @param {string} sid
-   * @param {Peer} peer
+   * @param {Partner} partner
    * @param {number} kid
    */
-  #ask(sid, peer, kid) {
+  #ask(sid, partner, kid) {
     const now = this.#now()
-    if (this.#dropped || now - peer.askedAt < REQUEST_INTERVAL_MS) return
-    peer.askedAt = now
+    if (this.#dropped || now - partner.askedAt < REQUEST_INTERVAL_MS) return
+    partner.askedAt = now
     this.#o.send('key.request', { to: { sid }, d: { kid } })
   }
 
   async #changed() {
-    const others = [...this.#shown.values()]
-    const code = others.length ? await securityCode(this.#o.room, [this.bundle.ik, ...others]) : null
-    if (this.#dropped) return
-    this.#coded = new Set(others)
-    this.#o.onChange(code)
-  }
-}
-
-/**
- * @param {unknown} text
- * @returns {text is string}
- */
-function isKey(text) {
-  try {
-    return typeof text === 'string' && fromB64(text).length === 32
-  } catch {
-    return false
+    const code = await this.#trust.code()
+    if (!this.#dropped) this.#o.onChange(code)
   }
 }

@@ -3,6 +3,7 @@
 const STEP_BITS = 8
 export const MAX_STEP = 2 ** STEP_BITS - 1
 export const GENERATIONS = 2 ** 16
+export const MAX_KID = GENERATIONS * 2 ** STEP_BITS - 1
 
 /**
  * @param {number} generation

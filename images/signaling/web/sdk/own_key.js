@@ -54,12 +54,15 @@ export class OwnKey {
    */
   async step() {
     if (this.#newest.isLastStep || this.#renewAt !== Infinity) return false
-    this.#newest = await this.#newest.next()
+    const last = this.#newest
+    this.#newest = await last.next()
+    last.baseKey.wipe()
     return true
   }
 
   /** @param {number} now */
   renew(now) {
+    this.#newest.baseKey.wipe()
     this.#newest = SenderKey.fresh(this.#generations)
     this.#bornAt = now
     this.#renewAt = Infinity
@@ -119,5 +122,10 @@ export class OwnKey {
     this.#useBy = Infinity
     this.#waiting.clear()
     return this.#newest
+  }
+
+  /** Overwrites the key: the session is over. */
+  wipe() {
+    this.#newest.baseKey.wipe()
   }
 }

@@ -31,7 +31,7 @@ const NO_OFFER_MS = 5_000
 /**
  * The media connection to one other member: three lanes each way, made once, and never renegotiated but for ICE.
  *
- * Perfect negotiation (W3C WebRTC, section 10.7): the member that joined later is the polite one.
+ * Perfect negotiation (W3C WebRTC, section 10.7): the member that makes the first offer is the polite one.
  */
 export class Peer {
   #o
@@ -100,7 +100,9 @@ export class Peer {
 
   /** Looks for a working path anew; media goes on over the old one as long as that works. */
   restartIce() {
-    if (!this.#closed && this.#pc.remoteDescription) this.#pc.restartIce()
+    if (this.#closed || !this.#lanes.size) return
+    if (this.#pc.signalingState === 'have-local-offer') this.#sendDescription() // the first time it may have been lost
+    this.#pc.restartIce()
   }
 
   async stats() {
@@ -130,7 +132,7 @@ export class Peer {
     return configuration
   }
 
-  /** The later member's side: makes the lanes, which makes an offer. */
+  /** The offering side: makes the lanes, which makes an offer. */
   #addLanes() {
     for (const [source, kind] of LANES) {
       this.#adopt(source, this.#pc.addTransceiver(this.#o.tracks[source] ?? kind, { direction: 'sendrecv' }))
@@ -224,11 +226,14 @@ export class Peer {
     }, CANDIDATE_BATCH_MS)
   }
 
-  /** The other member asks for a new start: with an offer again where the first one was lost. */
+  /** The other member waits for an offer, or for another path. */
   #restart() {
-    if (!this.#lanes.size) this.#addLanes()
-    else if (this.#pc.signalingState === 'have-local-offer') this.#sendDescription()
-    else this.#pc.restartIce()
+    if (this.#pc.signalingState === 'have-local-offer') return this.#sendDescription()
+    if (this.#lanes.size) return this.restartIce()
+    // Each saw the other come, as after a roster that was lost and rebuilt: one of them has to begin.
+    if (this.#o.selfSid < this.#o.sid) return
+    this.#polite = true
+    this.#addLanes()
   }
 
   #expectOffer() {

@@ -12,6 +12,8 @@ import { Roster } from './roster.js'
  * @typedef {import('./types.js').Source} Source
  * @typedef {import('./types.js').WireMember} WireMember
  *
+ * @typedef {{members: WireMember[], locked: boolean}} Snapshot
+ *
  * @typedef {object} RoomOptions
  * @property {string} room
  * @property {string} sid  This member's.
@@ -27,6 +29,7 @@ import { Roster } from './roster.js'
  * @typedef {object} RoomHandlers
  * @property {() => void} members  The roster, a name or trust changed.
  * @property {(code: string | null) => void} code
+ * @property {(locked: boolean) => void} locked  Whether newcomers are kept out.
  * @property {MeshOptions['onTrack']} track
  * @property {(sid: string, data: unknown) => void} message
  * @property {(kind: string) => void} muteRequest
@@ -72,6 +75,7 @@ export class Room {
         if (type !== 'key.send') signal.mention(type, content)
         else signal.request(type, content).catch(() => undefined) // who lacks a key asks for it
       },
+      publish: (bundle) => signal.request('bundle.refresh', { d: { bundle } }),
       onChange: (code) => {
         on.members()
         on.code(code)
@@ -100,20 +104,20 @@ export class Room {
   }
 
   /**
-   * This member joined, as the last one in `members`' order of arrival: it makes the offers.
+   * This member joined, as the last one: it makes the offers.
    *
-   * @param {WireMember[]} members
+   * @param {Snapshot} snapshot
    * @param {RTCIceServer[]} iceServers
    */
-  enter(members, iceServers) {
+  enter(snapshot, iceServers) {
     this.#mesh.setIceServers(iceServers)
-    this.#reconcile(members, true)
+    this.#reconcile(snapshot, true)
   }
 
-  /** @param {{snapshot?: {members: WireMember[]}, ice_servers?: RTCIceServer[]}} resumed */
+  /** @param {{snapshot?: Snapshot, ice_servers?: RTCIceServer[]}} resumed */
   resume({ snapshot, ice_servers: iceServers }) {
     if (iceServers?.length) this.#mesh.setIceServers(iceServers)
-    if (snapshot) this.#reconcile(snapshot.members, false)
+    if (snapshot) this.#reconcile(snapshot, false)
   }
 
   /** @param {ServerFrame} frame */
@@ -122,7 +126,7 @@ export class Room {
       case 'ev':
         return this.#event(d)
       case 'snapshot':
-        return this.#reconcile(d.members, false)
+        return this.#reconcile(d, false)
       case 'offer':
       case 'answer':
       case 'ice':
@@ -177,8 +181,9 @@ export class Room {
     this.#keys.framesSealed(kid, framesOfGeneration)
   }
 
-  confirmIdentities() {
-    this.#keys.confirmIdentities()
+  /** @param {string} code */
+  confirm(code) {
+    return this.#keys.confirm(code)
   }
 
   /** Takes everything down; nothing of this session is used any more. */
@@ -192,7 +197,10 @@ export class Room {
     switch (event.kind) {
       case 'joined':
         this.#remove(event.member.sid, 'left')
-        this.#add([event.member], false)
+        this.#welcome(withoutSelf([event.member], this.sid))
+        break
+      case 'renewed':
+        if (this.#roster.has(event.sid)) void this.#keys.joined([event])
         break
       case 'left':
         this.#remove(event.sid, event.reason)
@@ -204,6 +212,8 @@ export class Room {
       case 'resumed':
         this.#roster.update(event.sid, { reconnecting: event.kind === 'reconnecting' })
         break
+      case 'locked':
+        return this.#o.on.locked(event.locked)
       case 'ended':
         return this.#o.on.ended('ended')
       default:
@@ -215,27 +225,35 @@ export class Room {
   /**
    * Makes the roster equal to a snapshot.
    *
-   * @param {WireMember[]} members
+   * @param {Snapshot} snapshot
    * @param {boolean} justJoined
    */
-  #reconcile(members, justJoined) {
-    const { joined, left } = this.#roster.compare(members.filter(({ sid }) => sid !== this.sid))
+  #reconcile({ members, locked }, justJoined) {
+    const others = withoutSelf(members, this.sid)
+    const { joined, left } = this.#roster.compare(others)
     for (const sid of left) this.#remove(sid, 'timeout')
+    // All of them: the bundles of those who stay may have been renewed.
+    void (justJoined ? this.#keys.found(others) : this.#keys.joined(others))
     this.#add(joined, justJoined)
     this.#o.on.members()
+    this.#o.on.locked(locked)
+  }
+
+  /** @param {WireMember[]} newcomers */
+  #welcome(newcomers) {
+    void this.#keys.joined(newcomers)
+    this.#add(newcomers, false)
   }
 
   /**
    * @param {WireMember[]} members
-   * @param {boolean} justJoined
+   * @param {boolean} offers  Whether this member makes the first offer to them.
    */
-  #add(members, justJoined) {
-    if (justJoined) void this.#keys.found(members)
-    else if (members.length) void this.#keys.joined(members)
+  #add(members, offers) {
     for (const member of members) {
       this.#roster.add(member)
       void this.#openName(member)
-      this.#mesh.open(member.sid, { selfSid: this.sid, offers: justJoined })
+      this.#mesh.open(member.sid, { selfSid: this.sid, offers })
     }
   }
 
@@ -265,4 +283,12 @@ export class Room {
     const opened = await this.#o.roomSecret?.openMessage(from, body)
     if (opened) this.#o.on.message(from, opened.data)
   }
+}
+
+/**
+ * @param {WireMember[]} members
+ * @param {string} sid  This member's.
+ */
+function withoutSelf(members, sid) {
+  return members.filter((member) => member.sid !== sid)
 }

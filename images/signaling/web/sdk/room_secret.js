@@ -10,6 +10,8 @@ import { Secret } from './secret.js'
 
 const NONCE_BYTES = 12
 const MAX_NAME_CHARACTERS = 80
+/** Breaks, and marks that hide or turn round what stands next to them: one name could look like another. */
+const DECEPTIVE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]+/gu
 
 export class RoomSecret {
   #room
@@ -52,6 +54,11 @@ export class RoomSecret {
     })
   }
 
+  /** Overwrites what can be overwritten: the call is over. */
+  wipe() {
+    this.psk.wipe()
+  }
+
   /**
    * @param {Bytes} bytes
    * @returns {Promise<Bytes>}
@@ -73,7 +80,7 @@ export class RoomSecret {
    * @param {string} name
    */
   async sealName(sid, name) {
-    return sealJson(this.#meta, encode('meta', this.#room, sid), { name: name.slice(0, MAX_NAME_CHARACTERS) })
+    return sealJson(this.#meta, encode('meta', this.#room, sid), { name: plain(name) })
   }
 
   /**
@@ -84,7 +91,7 @@ export class RoomSecret {
   async openName(sid, meta) {
     const opened = await openJson(this.#meta, encode('meta', this.#room, sid), meta)
     const name = opened?.data?.name
-    return typeof name === 'string' ? name.slice(0, MAX_NAME_CHARACTERS) : ''
+    return typeof name === 'string' ? plain(name) : ''
   }
 
   /**
@@ -103,6 +110,12 @@ export class RoomSecret {
   async openMessage(sid, body) {
     return openJson(this.#message, encode('msg', this.#room, sid), body)
   }
+}
+
+/** @param {string} name */
+function plain(name) {
+  const visible = name.replace(DECEPTIVE, ' ').trim()
+  return [...visible].slice(0, MAX_NAME_CHARACTERS).join('')
 }
 
 /**

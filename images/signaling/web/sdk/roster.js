@@ -18,6 +18,11 @@ export class Roster {
     this.#others.set(sid, { name: '', state: { ...SILENT, ...state }, reconnecting })
   }
 
+  /** @param {string} sid */
+  has(sid) {
+    return this.#others.has(sid)
+  }
+
   /**
    * @param {string} sid
    * @returns {boolean} Whether it was there.

@@ -9,6 +9,7 @@ const MARK = '[secret]'
 export class Secret {
   /** @type {Bytes} */
   #bytes
+  #wiped = false
 
   /** @param {Uint8Array} bytes */
   constructor(bytes) {
@@ -20,9 +21,19 @@ export class Secret {
     return new Secret(crypto.getRandomValues(new Uint8Array(length)))
   }
 
-  /** @returns {Bytes} */
+  /**
+   * @returns {Bytes}
+   * @throws {Error} after `wipe()`: zeros must never serve as a key
+   */
   reveal() {
+    if (this.#wiped) throw new Error('this key was wiped')
     return this.#bytes
+  }
+
+  /** Overwrites the bytes. Copies that the browser's cryptography or a worker took are theirs to drop. */
+  wipe() {
+    this.#wiped = true
+    this.#bytes.fill(0)
   }
 
   toString() {

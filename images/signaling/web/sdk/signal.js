@@ -35,9 +35,10 @@ export class SignalError extends Error {
   }
 }
 
+const REPLACED = 4005
 /** Close codes that are final. */
 const FINAL = new Map([
-  [4005, 'replaced'],
+  [REPLACED, 'replaced'],
   [4500, 'bad_token'],
   [4501, 'token_expired'],
   [4502, 'kicked'],
@@ -218,10 +219,26 @@ export class Signal {
     this.#healthyTimer = setTimeout(() => this.#backoff.reset(), HEALTHY_MS)
     this.#resumeToken = d.resume_token
     if (type === 'hello.ok') return void this.#begin(d)
+    if (this.#epoch && !d.room) return this.#beginAnew(line)
     this.#epoch = d.epoch ?? this.#epoch
     if (d.snapshot) this.#off = d.off ?? 0
     this.#handlers.onResumed(d)
     for (const { frame } of this.#pending.values()) line.say(frame)
+  }
+
+  /**
+   * The session is there and its place in the room is not. Others may have pinned what it showed, so that it can't come
+   * in again: another session can.
+   *
+   * @param {Line} line
+   */
+  #beginAnew(line) {
+    line.say({ t: 'bye', d: {} })
+    line.close()
+    this.#line = null
+    this.#resumeToken = ''
+    this.#handlers.onDown()
+    this.#dial()
   }
 
   /** @param {{sid: string, exp?: number}} session */
@@ -297,6 +314,7 @@ export class Signal {
     if (line === this.#opening) this.#opening = null
     else if (line === this.#line) this.#line = null
     else return
+    if (code === REPLACED && this.#opening) return // by that one: its word that it took over is still on the way
     const reason = FINAL.get(code)
     if (reason) return this.#finish(reason, code, `The server ended the session: ${reason}.`)
     clearTimeout(this.#healthyTimer)

@@ -48,12 +48,27 @@
  * @property {string | null} localCandidateType
  * @property {string | null} remoteCandidateType
  *
+ * @typedef {object} FrameCounts  Frames of one member since the call began.
+ * @property {number} opened
+ * @property {number} early  Dropped because their key was not there yet: it travels on a way of its own.
+ * @property {number} failed  Dropped because they did not open: forged, altered, repeated or too late.
+ *
  * @typedef {object} EncryptionView  Detail of the `encryption` event; counts are frames since the call began.
  * @property {boolean} active
  * @property {number} sealed
  * @property {number} opened
+ * @property {number} early
  * @property {number} failed
- * @property {Record<string, {opened: number, failed: number}>} members
+ * @property {Record<string, FrameCounts>} members
+ *
+ * @typedef {object} Grants  What the token allows.
+ * @property {Source[]} pub  What this member may send.
+ * @property {boolean} msg  Whether it may `send()`.
+ * @property {boolean} mod  Whether it is a moderator.
+ *
+ * @typedef {object} RoomView  Detail of the `room` event.
+ * @property {boolean} locked  Whether newcomers are kept out.
+ * @property {Grants} grants
  *
  * @typedef {object} ServerFrame
  * @property {string} t

@@ -22,7 +22,8 @@
  */
 
 import { clearBytes } from './codecs.js'
-import { ReceivingKeys, SendingKey } from './keyring.js'
+import { ReceivingKeys } from './receiving_keys.js'
+import { SendingKey } from './sending_key.js'
 
 const REPORT_MS = 1_000
 const MISSING_MS = 250
@@ -151,15 +152,15 @@ function keysOf(sid) {
 
 /** @returns {import('./frame_crypto.js').Report} */
 function report() {
-  let opened = 0
-  let failed = 0
-  /** @type {Record<string, {opened: number, failed: number}>} */
-  const members = {}
-  for (const [sid, keys] of receiving) {
-    if (!gone.has(sid)) members[sid] = { opened: keys.opened, failed: keys.failed }
-    opened += keys.opened
-    failed += keys.failed
-  }
   const { sealed, kid, framesOfGeneration } = sending
-  return { sealed, opened, failed, members, kid, framesOfGeneration }
+  const sums = { opened: 0, early: 0, failed: 0 }
+  /** @type {import('./frame_crypto.js').Report['members']} */
+  const members = {}
+  for (const [sid, { opened, early, failed }] of receiving) {
+    if (!gone.has(sid)) members[sid] = { opened, early, failed }
+    sums.opened += opened
+    sums.early += early
+    sums.failed += failed
+  }
+  return { sealed, ...sums, members, kid, framesOfGeneration }
 }
