@@ -37,12 +37,12 @@ class Caller:
         self._loop = asyncio.get_running_loop()
 
     async def join(self, timeout: float) -> None:
-        """Enter the room and start to send.
+        """Enter the room, within ``timeout`` seconds, and start to send.
 
         Raises:
-            SignalingError: the server can't be reached within ``timeout`` seconds, or refuses.
+            SignalingError: the server can't be reached, or refuses.
         """
-        await self.member.join(timeout)
+        await self.member.join(timeout, retry=False)
         self._sending = asyncio.create_task(self._send())
 
     async def close(self) -> None:

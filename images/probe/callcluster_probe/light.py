@@ -90,7 +90,7 @@ class LightMember:
         Raises:
             SignalingError: the server can't be reached or refuses.
         """
-        await self.member.join(JOIN_S)
+        await self.member.join(JOIN_S, retry=True)
         self._work = [asyncio.create_task(self._send_frames())]
 
     def start_messages(self) -> None:

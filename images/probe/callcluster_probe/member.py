@@ -37,7 +37,16 @@ from callcluster_probe.e2ee.keys import CallKeys
 from callcluster_probe.e2ee.room_secret import RoomSecret
 from callcluster_probe.link import Link
 from callcluster_probe.signaling.client import SignalingClient, SignalingError
-from callcluster_probe.signaling.effects import Down, Effect, Ended, Opened, Received, Reply, Resumed
+from callcluster_probe.signaling.effects import (
+    Down,
+    Effect,
+    Ended,
+    Missed,
+    Opened,
+    Received,
+    Reply,
+    Resumed,
+)
 from callcluster_probe.signaling.session import Session
 from callcluster_probe.webrtc import IceSettings, PeerLink, TurnTransport
 
@@ -92,12 +101,15 @@ class Member:
         self.ice = IceSettings((), settings.relay_only, settings.turn_transport)
         self.joined_at: float | None = None
         """Time of the event loop when ``join`` was sent; seconds."""
+        self.last_error = "no answer"
+        """Why the latest attempt to reach the server failed."""
         self._listener = listener
         self._secret = RoomSecret(settings.room, settings.secret) if settings.secret else None
         self._loop = asyncio.get_running_loop()
         self._epoch = time.time() - self._loop.time()
         self._client = SignalingClient(Session(list(settings.urls), settings.token), self._on_event)
         self._join_data = JoinData(settings.room)
+        self._tries: int | None = None  # left before no server counts as reachable
         self._in_room: asyncio.Future[None] = self._loop.create_future()
         self._key_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -107,17 +119,17 @@ class Member:
         """This member's session id; empty before the session stands."""
         return self._client.session.sid or ""
 
-    @property
-    def last_error(self) -> str:
-        """Why the latest attempt to reach the server failed."""
-        return self._client.last_error
-
-    async def join(self, timeout: float) -> None:
+    async def join(self, timeout: float, *, retry: bool) -> None:
         """Enter the room.
 
+        Args:
+            timeout: seconds.
+            retry: go on trying where no server answers.
+
         Raises:
-            SignalingError: the server can't be reached within ``timeout`` seconds, or refuses.
+            SignalingError: no server can be reached, or the one that answers refuses.
         """
+        self._tries = None if retry else len(self.settings.urls)
         self._client.start()
         try:
             await asyncio.wait_for(asyncio.shield(self._in_room), timeout)
@@ -179,6 +191,8 @@ class Member:
                 self._listener.resumed(seconds)
             case Received(frame):
                 self._received(frame, now)
+            case Missed(why, asked):
+                self._missed(why, asked)
             case Down():
                 self._listener.went_down()
             case Ended(reason):
@@ -187,6 +201,13 @@ class Member:
             case _:
                 pass
         self._settle(now)
+
+    def _missed(self, why: str, asked: bool) -> None:
+        self.last_error = why
+        if self._tries is not None and not asked:
+            self._tries -= 1
+            if self._tries <= 0:
+                self._refused(SignalingError("unreachable", why))
 
     def _opened(self, sid: str, now: float) -> None:
         """A fresh session: what belonged to an earlier one is worth nothing."""

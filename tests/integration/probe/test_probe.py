@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import ssl
 import sys
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from kit.signaling_server import SECRET
 from kit.signaling_server import signaling as start_signaling
+from kit.turn_certificates import self_signed
 
 
 async def run_probe(*arguments):
@@ -59,12 +62,51 @@ async def test_tokens_are_made_with_the_servers_secret(tmp_path):
         assert err.strip().endswith("the server refused the token")
 
 
-async def test_without_a_server_the_probe_ends_in_time_and_says_why(unused_port):
-    code, _, err = await run_probe(
-        "--url", f"ws://127.0.0.1:{unused_port}", "--duration", "1", "--timeout", "2"
-    )
+async def test_without_a_server_the_probe_fails_at_once_and_says_why(unused_port):
+    url = f"ws://localhost:{unused_port}"
+    code, _, err = await run_probe("--url", url, "--timeout", "3600")
     assert code == 1
-    assert err.strip() == "The call failed: after 2 s: the members could not join (connection refused)"
+    assert err == f"The call failed: signaling at {url}: connection refused\n"
+    code, out, err = await run_probe("--url", url, "--timeout", "3600", "--json")
+    assert (code, err) == (1, "")
+    assert json.loads(out)["error"] == f"signaling at {url}: connection refused"
+
+
+@asynccontextmanager
+async def answering(answer, **options):
+    """A server that is no signaling server; its address."""
+
+    async def serve(reader, writer):
+        with suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, **options)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_server_that_is_not_ready_fails_the_probe_with_its_status():
+    async with answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") as address:
+        code, _, err = await run_probe("--url", f"ws://{address}", "--timeout", "3600")
+    assert code == 1
+    assert err == f"The call failed: signaling at ws://{address}: it answered HTTP 503\n"
+
+
+async def test_a_certificate_that_nobody_vouches_for_fails_the_probe(tmp_path):
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(b"".join(self_signed("localhost")))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pem)
+    async with answering(b"", ssl=context) as address:
+        code, _, err = await run_probe("--url", f"wss://{address}", "--timeout", "3600")
+    assert code == 1
+    assert err.startswith(
+        f"The call failed: signaling at wss://{address}: its certificate is not trusted: "
+    )
+    assert len(err.splitlines()) == 1
 
 
 async def test_relay_wanted_where_there_is_no_turn_server(signaling):

@@ -12,6 +12,7 @@ from callcluster_probe.signaling.effects import (
     Connect,
     Down,
     Ended,
+    Missed,
     Opened,
     Received,
     Reply,
@@ -21,7 +22,7 @@ from callcluster_probe.signaling.effects import (
 from callcluster_probe.signaling.session import GREETING_S, HEALTHY_S, Session
 
 SID = "session-01"
-WELCOME = server.Welcome(d=server.WelcomeData(["sig.v1"], [], Limits(), guest=True))
+WELCOME = server.Welcome(d=server.WelcomeData(versions=["sig.v1"], limits=Limits(), guest=True))
 
 
 class Driven:
@@ -61,8 +62,8 @@ class Driven:
     def got(self, frame, socket=None):
         self._take(self.session.received(socket or self.socket, msgspec.json.encode(frame), self.now))
 
-    def closed(self, code=None, socket=None):
-        self._take(self.session.closed(socket or self.socket, code, self.now))
+    def closed(self, code=None, socket=None, why="it is gone"):
+        self._take(self.session.closed(socket or self.socket, code, why, self.now))
 
     def wait(self, seconds):
         """Let time pass in the steps that the session wants."""
@@ -134,13 +135,13 @@ def test_it_says_hello_when_it_is_welcomed():
 
 def test_without_a_token_it_does_not_even_ask_where_guests_are_not_welcome():
     driven = Driven()
-    driven.got(server.Welcome(d=server.WelcomeData(["sig.v1"], [], Limits(), guest=False)))
+    driven.got(server.Welcome(d=server.WelcomeData(versions=["sig.v1"], limits=Limits(), guest=False)))
     assert driven.told == [Ended("the server wants a token and none was given", None)]
 
 
 def test_another_version_of_the_protocol_ends_it():
     driven = Driven()
-    driven.got(server.Welcome(d=server.WelcomeData(["sig.v9"], [], Limits(), guest=True)))
+    driven.got(server.Welcome(d=server.WelcomeData(versions=["sig.v9"], limits=Limits(), guest=True)))
     assert isinstance(driven.told[0], Ended)
 
 
@@ -280,6 +281,18 @@ def test_a_server_that_says_nothing_is_given_up():
     driven.next_socket()
     assert driven.closes == [1]
     assert driven.now >= GREETING_S
+    assert driven.told == [Missed("it did not take up the session in time")]
+
+
+def test_each_socket_that_comes_to_nothing_is_told_with_its_reason():
+    driven = Driven()
+    driven.closed(why="connection refused")
+    driven.next_socket()
+    driven.opened()
+    driven.got(WELCOME)
+    busy = server.ErrorData("unavailable", "later", retryable=True, retry_after_ms=500)
+    driven.got(server.Error(re=driven.last()["id"], d=busy))
+    assert driven.told == [Missed("connection refused"), Missed("unavailable: later", asked=True)]
 
 
 @pytest.mark.parametrize("code", [code for code in CloseCode if code >= 4500])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -39,8 +41,6 @@ class SignalingClient:
 
     def __init__(self, session: Session, on_event: Callable[[Effect], None]) -> None:
         self.session = session
-        self.last_error = "no connection was tried"
-        """Why the latest socket could not be opened."""
         self._on_event = on_event
         self._sockets: dict[int, _Socket] = {}
         self._waiting: dict[str, asyncio.Future[AnyServerFrame]] = {}
@@ -126,6 +126,7 @@ class SignalingClient:
     async def _carry(self, socket: int, url: str) -> None:
         """One WebSocket from its opening to its end."""
         code: int | None = None
+        why = "it closed the connection"
         try:
             async with connect(
                 url,
@@ -147,12 +148,12 @@ class SignalingClient:
                     await asyncio.gather(writer, return_exceptions=True)
                 code = connection.close_code
         except InvalidStatus as refused:
-            self.last_error = f"it answered HTTP {refused.response.status_code}"
+            why = f"it answered HTTP {refused.response.status_code}"
         except (OSError, InvalidHandshake, TimeoutError) as error:
-            self.last_error = _in_words(error)
+            why = _in_words(error)
         finally:
             del self._sockets[socket]
-        self._apply(self.session.closed(socket, code, self._loop.time()))
+        self._apply(self.session.closed(socket, code, why, self._loop.time()))
 
     async def _write(self, socket: int, connection: ClientConnection) -> None:
         outgoing = self._sockets[socket].outgoing
@@ -165,8 +166,11 @@ class SignalingClient:
 
 
 def _in_words(error: Exception) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
+    text = str(error) or type(error).__name__
+    if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in text:
+        return "connection refused"  # by each address of the name, where it has several
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return str(error) or type(error).__name__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    return error.strerror or text if isinstance(error, OSError) else text

@@ -31,6 +31,15 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """A socket did not take up the session; another one will be tried."""
+
+    why: str
+    asked: bool = False
+    """Whether the server itself asked to come again later."""
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """A fresh session: nothing of an earlier one is valid any more."""
 
@@ -73,4 +82,4 @@ class Ended:
     code: int | None
 
 
-Effect = Connect | Send | Close | Opened | Down | Resumed | Received | Reply | Ended
+Effect = Connect | Send | Close | Missed | Opened | Down | Resumed | Received | Reply | Ended

@@ -32,6 +32,7 @@ from callcluster_probe.signaling.effects import (
     Down,
     Effect,
     Ended,
+    Missed,
     Opened,
     Received,
     Reply,
@@ -115,8 +116,8 @@ class Session:
             self._greet_by = now + GREETING_S
         return []
 
-    def closed(self, socket: int, code: int | None, now: float) -> list[Effect]:
-        """The socket is gone, or never came to be (``code`` is ``None``)."""
+    def closed(self, socket: int, code: int | None, why: str, now: float) -> list[Effect]:
+        """The socket is gone, or never came to be (``code`` is ``None``); ``why`` in a few words."""
         if self.ended or socket not in (self._active, self._candidate):
             return []
         if code in TERMINAL:
@@ -124,7 +125,7 @@ class Session:
         if socket == self._candidate:
             self._candidate = None
             self._retry(now)
-            return []
+            return [Missed(why)]
         self._active = None
         if now - self._active_since >= HEALTHY_S:
             self._failures = 0
@@ -154,7 +155,7 @@ class Session:
             self._connect_at = None
             effects += self._connect(now)
         if self._candidate is not None and now >= self._greet_by:
-            effects.append(Close(self._candidate))
+            effects += [Close(self._candidate), Missed("it did not take up the session in time")]
             self._candidate = None
             self._retry(now)
         if self._active is not None:
@@ -216,7 +217,7 @@ class Session:
                 if not error.retryable:
                     return [Close(socket), *self._end(f"{error.code}: {error.message}", None)]
                 self._retry(now, None if error.retry_after_ms is None else error.retry_after_ms / 1000)
-                return [Close(socket)]
+                return [Close(socket), Missed(f"{error.code}: {error.message}", asked=True)]
             case _:
                 return []
 
