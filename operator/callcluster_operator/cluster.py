@@ -46,5 +46,11 @@ class Cluster(Protocol):
             ConflictError: another object has the name now, or it changed since ``resource_version``.
         """
 
-    async def write_status(self, ref: Ref, status: Mapping[str, Any]) -> None:
-        """Replace the status subresource with ``status``; a vanished object is no error."""
+    async def write_status(
+        self, ref: Ref, status: Mapping[str, Any], *, resource_version: str | None = None
+    ) -> None:
+        """Replace the status subresource with ``status``; a vanished object is no error.
+
+        Raises:
+            ConflictError: the object changed since ``resource_version``.
+        """

@@ -31,15 +31,11 @@ CONFIG_MAP = Kind("v1", "ConfigMap")
 SECRET = Kind("v1", "Secret")
 SERVICE_ACCOUNT = Kind("v1", "ServiceAccount")
 DEPLOYMENT = Kind("apps/v1", "Deployment")
-ROLE = Kind("rbac.authorization.k8s.io/v1", "Role")
-ROLE_BINDING = Kind("rbac.authorization.k8s.io/v1", "RoleBinding")
 NETWORK_POLICY = Kind("networking.k8s.io/v1", "NetworkPolicy")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget")
 
 CHILD_KINDS = (
     SERVICE_ACCOUNT,
-    ROLE,
-    ROLE_BINDING,
     CONFIG_MAP,
     SECRET,
     SERVICE,

@@ -33,10 +33,14 @@ class Drain:
 
 @dataclass(frozen=True)
 class WriteStatus:
-    """Replace an object's status; planned only where it differs from what was read."""
+    """Replace an object's status, if the object has not changed; planned only where the status differs.
+
+    The status of a Room is the one record of its life, so that no stale snapshot may write it.
+    """
 
     ref: Ref
     status: dict[str, Any]
+    resource_version: str
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from callcluster_operator.cluster import Cluster, ConflictError, InvalidObjectError
 from callcluster_operator.kube.execute import execute
 from callcluster_operator.kube.gather import children_of, control_keys, gather, neighbours_of, owner_of
+from callcluster_operator.kube.nodes import Nodes
 from callcluster_operator.objects import DEPLOYMENT, POD, Object, Ref, ref_of
 from callcluster_operator.observed import Observed, Platform
 from callcluster_operator.plan import Apply, Plan
@@ -42,6 +43,7 @@ class Reconciler:
         entropy: Callable[[], bytes],
     ) -> None:
         self._cluster = cluster
+        self._nodes = Nodes(cluster, clock)
         self._reports = reports
         self._platform = platform
         self._clock = clock
@@ -63,6 +65,7 @@ class Reconciler:
             return Plan()
         observed = await gather(
             self._cluster,
+            self._nodes,
             self._reports,
             self._platform,
             callcluster,
@@ -121,8 +124,11 @@ class Reconciler:
         except ConflictError:
             return dataclasses.replace(planned, wake_after=CONFLICT_SECONDS)
         except InvalidObjectError as error:
-            for step in refused_steps(observed.callcluster, str(error), observed.now):
-                await self._cluster.write_status(step.ref, step.status)
+            told = Plan(refused_steps(observed.callcluster, str(error), observed.now))
+            try:
+                await execute(self._cluster, self._reports, told, keys)
+            except ConflictError:
+                pass  # the next try says it
             raise
         return planned
 

@@ -183,8 +183,10 @@ class World:
                     process = self.processes.get(pod["metadata"]["name"])
                     if process is not None:
                         process.draining = True
-                case WriteStatus(ref, status):
+                case WriteStatus(ref, status, resource_version):
                     if ref in self.objects:
+                        if self.objects[ref]["metadata"]["resourceVersion"] != resource_version:
+                            raise ConflictError(f"{ref} is not what was seen")
                         self._store(ref, {**self.objects[ref], "status": copy.deepcopy(status)})
 
     def pass_over(self, cc: str, *, stop_after: int | None = None) -> Plan:

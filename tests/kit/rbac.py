@@ -33,7 +33,6 @@ NAMESPACED: list[Rule] = [
     {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": _WRITE},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _WRITE},
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": _WRITE},
-    {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": _WRITE},
 ]
 """In each namespace whose CallClusters it looks after, or in a ClusterRole for all."""
 

@@ -112,13 +112,19 @@ class KubeCluster:
         if status != 404:
             _checked(status, body, ref)
 
-    async def write_status(self, ref: Ref, status: Mapping[str, Any]) -> None:
+    async def write_status(
+        self, ref: Ref, status: Mapping[str, Any], *, resource_version: str | None = None
+    ) -> None:
         """Replace the status; the API server drops a write that changes nothing."""
+        patch: list[dict[str, Any]] = [{"op": "add", "path": "/status", "value": status}]
+        if resource_version is not None:
+            seen = {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version}
+            patch.append(seen)
         code, body = await self._call(
             "status",
             "PATCH",
             f"{path_of(ref.kind, ref.namespace, ref.name)}/status",
-            body=[{"op": "add", "path": "/status", "value": status}],
+            body=patch,
             content_type="application/json-patch+json",
         )
         if code != 404:

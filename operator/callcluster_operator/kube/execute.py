@@ -32,5 +32,5 @@ async def execute(cluster: Cluster, reports: ReportReader, plan: Plan, keys: Key
             case Drain(pod):
                 if keys is not None:
                     await reports.drain(pod, keys)
-            case WriteStatus(ref, status):
-                await cluster.write_status(ref, status)
+            case WriteStatus(ref, status, resource_version):
+                await cluster.write_status(ref, status, resource_version=resource_version)

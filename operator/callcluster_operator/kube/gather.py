@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from callcluster_common import keyset
 
 from callcluster_operator.cluster import Cluster
+from callcluster_operator.kube.nodes import Nodes
 from callcluster_operator.objects import (
     CALL_CLUSTER,
     CHILD_KINDS,
-    NODE,
     POD,
     ROOM,
     SECRET,
@@ -27,6 +27,7 @@ from callcluster_operator.workload.reports import ReportReader
 
 async def gather(
     cluster: Cluster,
+    nodes: Nodes,
     reports: ReportReader,
     platform: Platform,
     callcluster: Object,
@@ -34,14 +35,14 @@ async def gather(
     now: float,
     entropy: bytes,
 ) -> Observed:
-    """One snapshot, read from the API server itself and not from a cache.
+    """One snapshot, read from the API server itself and not from a cache; only the nodes may be older.
 
     Raises:
         ClusterError: something could not be read; a snapshot with holes would plan harm.
     """
     ref = ref_of(callcluster)
-    children, rooms, nodes, claims = await asyncio.gather(
-        children_of(cluster, ref), rooms_of(cluster, ref), cluster.list(NODE), neighbours_of(cluster, ref)
+    children, rooms, claims = await asyncio.gather(
+        children_of(cluster, ref), rooms_of(cluster, ref), neighbours_of(cluster, ref)
     )
     pods = [child for child in children.values() if child["kind"] == POD.kind]
     keys = control_keys(children, ref.name)
@@ -53,7 +54,7 @@ async def gather(
         callcluster=callcluster,
         children=children,
         rooms=rooms,
-        nodes=tuple(nodes),
+        nodes=await nodes.around(pods),
         neighbours=claims,
         reports=answers,
     )

@@ -113,11 +113,16 @@ class Store:
             raise ConflictError(f"{ref} is not the object that was seen")
         self._delete(ref)
 
-    async def write_status(self, ref: Ref, status: Mapping[str, Any]) -> None:
+    async def write_status(
+        self, ref: Ref, status: Mapping[str, Any], *, resource_version: str | None = None
+    ) -> None:
         """Replace the status; a vanished object is no error."""
         record = self._records.get(ref)
-        if record is not None:
-            self._update(ref, {**record.object, "status": copy.deepcopy(dict(status))})
+        if record is None:
+            return
+        if resource_version not in (None, record.object["metadata"]["resourceVersion"]):
+            raise ConflictError(f"{ref} has changed since it was seen")
+        self._update(ref, {**record.object, "status": copy.deepcopy(dict(status))})
 
     async def remove(self, ref: Ref) -> None:
         """Take an object away at once, whatever holds it: a node does so with a pod that has ended."""

@@ -263,4 +263,4 @@ def _status_step(
     if history.close_reason is not None:
         status["closeReason"] = history.close_reason
     if status != before:
-        yield WriteStatus(ref_of(room), status)
+        yield WriteStatus(ref_of(room), status, room["metadata"]["resourceVersion"])

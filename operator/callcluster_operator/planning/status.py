@@ -118,7 +118,9 @@ def _write(
     generation = callcluster["metadata"].get("generation", 0)
     merged = conditions.merge(before.get("conditions", ()), said, generation=generation, now=now)
     wanted = {"observedGeneration": generation, "conditions": [*merged, *keep], **status}
-    return () if wanted == before else (WriteStatus(ref_of(callcluster), wanted),)
+    if wanted == before:
+        return ()
+    return (WriteStatus(ref_of(callcluster), wanted, callcluster["metadata"]["resourceVersion"]),)
 
 
 def _conditions(installation: Installation, outlook: Outlook) -> list[Condition]:

@@ -110,6 +110,19 @@ async def test_a_status_is_replaced_as_a_whole_and_equal_ones_change_nothing(
     await either.write_status(Ref(ROOM, namespace, "gone"), {"participants": 1})
 
 
+async def test_a_status_is_written_only_to_the_object_that_was_seen(
+    either: Cluster, namespace: str
+) -> None:
+    seen = (await either.apply(room("r-1", namespace, {})))["metadata"]["resourceVersion"]
+    ref = Ref(ROOM, namespace, "r-1")
+    await either.write_status(ref, {"participants": 2}, resource_version=seen)
+    with pytest.raises(ConflictError):
+        await either.write_status(ref, {"participants": 3}, resource_version=seen)
+    now = await either.get(ref)
+    assert now is not None
+    assert now["status"] == {"participants": 2}
+
+
 async def test_objects_in_lists_say_what_they_are(either: Cluster, namespace: str) -> None:
     await either.apply(config_map(namespace, {}, labels={"x": "1", "y": "2"}))
     found = await either.list(CONFIG_MAP, namespace=namespace, labels={"x": "1"})
