@@ -40,7 +40,7 @@
       return use.call(this, kid, baseKey)
     }
     const call = (window.call = new Call({ ...options, secret: b64(secret) }))
-    for (const type of ['members', 'encryption', 'code']) {
+    for (const type of ['members', 'room', 'encryption', 'code']) {
       call.addEventListener(type, ({ detail }) => (seen.events[type] = detail))
     }
     call.addEventListener('state', ({ detail }) => seen.states.push(detail))

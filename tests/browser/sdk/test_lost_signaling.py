@@ -83,3 +83,72 @@ async def test_a_call_comes_back_after_a_server_that_forgot_everything(open_tab:
                 assert peer_names(await tab.until(peer_names)) == [name]
                 await tab.flows()
             assert len({(await tab.look())["code"]["code"] for tab in (ada, bob)}) == 1
+
+
+async def test_a_session_that_is_lost_while_it_is_being_made_does_not_join_under_the_next_ones_name(
+    open_tab: Opener, room: str
+) -> None:
+    async with Wire(0) as wire:
+        with signaling(GUEST_ACCESS="true") as first:
+            wire.target = first.port
+            ada = await (await open_tab(wire.port)).join(room, name="Ada")
+            await ada.page.evaluate(
+                """async () => {
+                    const { Room } = await import('/sdk/room.js')
+                    const { prepare } = Room
+                    window.preparing = []
+                    const opened = new Promise((resolve) => { window.open = resolve })
+                    Room.prepare = async (options) => {
+                        preparing.push(options.sid)
+                        await opened
+                        return prepare(options)
+                    }
+                }"""
+            )
+        for again in (1, 2):
+            with signaling(GUEST_ACCESS="true") as other:
+                wire.target = other.port
+                await ada.page.wait_for_function("again => preparing.length === again", arg=again)
+                if again == 1:
+                    continue
+                await ada.page.evaluate("open()")
+                await ada.until(lambda look: state(look) == "joined")
+                bob = await (await open_tab(wire.port)).join(room, name="Bob")
+                for tab, name in ((ada, "Bob"), (bob, "Ada")):
+                    await tab.until(lambda look, name=name: peer_names(look) == [name])  # type: ignore[misc]
+                    await tab.flows()
+
+
+async def test_two_who_wait_for_each_others_offer_connect(open_tab: Opener) -> None:
+    tab = await open_tab()
+    states = await tab.page.evaluate(
+        """async () => {
+            const { Peer } = await import('/sdk/peer.js')
+            const shared = {
+                offers: false,
+                frames: { attach: () => undefined },
+                tracks: { mic: null, cam: null, screen: null },
+                iceServers: [],
+                iceTransportPolicy: 'all',
+                onTrack: () => undefined,
+                onWarning: (code) => { throw new Error(code) },
+            }
+            const peers = {}
+            const make = (selfSid, sid) => {
+                const send = async (type, d) => peers[sid].receive(type, structuredClone(d))
+                peers[selfSid] = new Peer({ ...shared, selfSid, sid, send })
+            }
+            make('ada-1234', 'bob-1234')
+            make('bob-1234', 'ada-1234')
+            for (const peer of Object.values(peers)) peer.start()
+            const look = () => seen.connections.map(({ connectionState }) => connectionState)
+            const over = Date.now() + 15_000
+            while (Date.now() < over && look().some((state) => state !== 'connected')) {
+                await new Promise((go) => setTimeout(go, 100))
+            }
+            const states = look()
+            for (const peer of Object.values(peers)) peer.close()
+            return states
+        }"""
+    )
+    assert states == ["connected", "connected"]

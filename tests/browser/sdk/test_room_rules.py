@@ -12,14 +12,14 @@ from playwright.async_api import Error
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
 
-def token(room: str, *, moderator: bool = False) -> str:
+def token(room: str, **grants: object) -> str:
     now = int(time.time())
     claims = {"sub": secrets.token_hex(4), "aud": "callcluster", "room": room, "iat": now, "exp": now + 600}
-    return jwt.encode({**claims, "g": {"mod": moderator}}, SECRET, algorithm="HS256")
+    return jwt.encode({**claims, "g": grants}, SECRET, algorithm="HS256")
 
 
 async def test_a_moderator_mutes_kicks_and_ends(open_tab: Opener, room: str) -> None:
-    host = await (await open_tab()).join(room, media=False, token=token(room, moderator=True))
+    host = await (await open_tab()).join(room, media=False, token=token(room, mod=True))
     ada = await (await open_tab()).join(room, media=False, token=token(room))
     bob = await (await open_tab()).join(room, media=False)
 
@@ -38,7 +38,7 @@ async def test_a_moderator_mutes_kicks_and_ends(open_tab: Opener, room: str) -> 
 
 
 async def test_who_may_not_is_told_the_code(open_tab: Opener, room: str) -> None:
-    host = await (await open_tab()).join(room, media=False, token=token(room, moderator=True))
+    host = await (await open_tab()).join(room, media=False, token=token(room, mod=True))
     ada = await (await open_tab()).join(room, media=False)
     code = await ada.page.evaluate("sid => call.moderation.kick(sid).catch(error => error.code)", host.sid)
     assert code == "forbidden"
@@ -63,3 +63,64 @@ async def test_a_closed_tab_is_gone_for_the_others_at_once(open_tab: Opener, roo
     await ada.until(lambda look: len(look["members"]["members"]) == 2)
     await bob.page.goto("about:blank")
     await ada.until(lambda look: len(look["members"]["members"]) == 1, within=5)
+
+
+async def test_grants_and_the_lock_are_told(open_tab: Opener, room: str) -> None:
+    host = await (await open_tab()).join(room, media=False, token=token(room, mod=True))
+    ada = await (await open_tab()).join(room, media=False, token=token(room, pub=["mic"], msg=False))
+    guest = await (await open_tab()).join(room, media=False)
+    everything = ["mic", "cam", "screen"]
+    for tab, pub, msg, mod in (
+        (host, everything, True, True),
+        (ada, ["mic"], False, False),
+        (guest, everything, True, False),
+    ):
+        grants = {"pub": pub, "msg": msg, "mod": mod}
+        assert (await tab.look())["room"] == {"locked": False, "grants": grants}
+    await host.page.evaluate("call.moderation.lock(true)")
+    for tab in (host, ada, guest):
+        await tab.until(lambda look: look["room"]["locked"])
+
+
+async def test_what_the_token_does_not_allow_is_neither_sent_nor_said_and_ends_no_call(
+    open_tab: Opener, room: str
+) -> None:
+    ada = await (await open_tab()).join(room, token=token(room, pub=["mic"]))
+    bob = await (await open_tab()).join(room)
+    assert (await ada.look())["warnings"] == ["may_not_send"]
+    look = await bob.until(lambda look: look["samples"] > 4_800)
+    (other,) = [member for member in look["members"]["members"] if not member["isSelf"]]
+    assert other["state"] == {"audio": True, "video": False, "screen": False, "hand": False}
+    assert look["framesDecoded"] == 0
+    code = await ada.page.evaluate(
+        """async () => {
+            const [track] = (await navigator.mediaDevices.getUserMedia({ video: true })).getTracks()
+            return call.setTrack('cam', track).catch((error) => error.code)
+        }"""
+    )
+    assert code == "forbidden"
+
+
+async def test_a_call_that_is_left_holds_no_key_and_no_room_any_more(open_tab: Opener, room: str) -> None:
+    ada = await (await open_tab()).join(room)
+    bob = await (await open_tab()).join(room)
+    await ada.flows()
+    await ada.page.evaluate(
+        """async () => {
+            const { FrameCrypto } = await import('/sdk/frame_crypto.js')
+            const { use } = FrameCrypto.prototype
+            FrameCrypto.prototype.use = function (kid, baseKey) {
+                window.lastKey = baseKey
+                return use.call(this, kid, baseKey)
+            }
+        }"""
+    )
+    await bob.page.evaluate("call.leave()")
+    await ada.page.wait_for_function("() => window.lastKey")
+    await ada.page.evaluate("call.leave()")
+    assert (
+        await ada.page.evaluate("(() => { try { return lastKey.reveal() } catch { return 'wiped' } })()")
+        == "wiped"
+    )
+    assert await ada.page.evaluate("call.selfSid") is None
+    assert await ada.page.evaluate("call.send(1).catch(({ message }) => message)") != ""
