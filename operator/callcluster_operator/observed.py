@@ -53,5 +53,7 @@ class Observed:
     """Room objects whose ``clusterRef`` names this CallCluster."""
     nodes: tuple[Object, ...] = ()
     neighbours: tuple[PortClaim, ...] = ()
+    secrets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Keys of each Secret that the spec names and that exists, by its name. Never what they hold."""
     reports: Mapping[str, Report] = field(default_factory=dict)
     """Load report of each pod that answered, by pod name."""

@@ -155,6 +155,10 @@ class World:
             rooms=tuple(room for room in self.of_kind(ROOM) if room["spec"]["clusterRef"]["name"] == cc),
             nodes=tuple(self.of_kind(NODE)),
             neighbours=tuple(c for c in claims if c is not None and c.owner != f"{NAMESPACE}/{cc}"),
+            secrets={
+                secret["metadata"]["name"]: frozenset(secret.get("data", {}))
+                for secret in self.of_kind(SECRET)
+            },
             reports={
                 ref.name: self._report(ref.name)
                 for ref in children

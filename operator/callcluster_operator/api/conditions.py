@@ -61,6 +61,7 @@ REASONS: Mapping[str, str] = {
     "Resolved": "Every TURN server has its address.",
     "RollingOut": "Pods are replaced, added or taken away.",
     "RotationOverdue": "The rotation waits for pods that have not confirmed the key set.",
+    "SecretMissing": "A Secret that the spec names does not exist, or lacks a key; the message names it.",
     "Settled": "One key is in use.",
     "Staged": "A new key is being handed to the TURN servers.",
     "Unschedulable": "The scheduler finds no node for a TURN server.",

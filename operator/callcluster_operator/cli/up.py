@@ -15,6 +15,7 @@ import click
 from callcluster_common import open_files
 
 from callcluster_operator.api.parse import parse_callcluster
+from callcluster_operator.cli import INTERRUPTED
 from callcluster_operator.cli.settings import Settings
 from callcluster_operator.local.check import check
 from callcluster_operator.local.control_socket import StateDirectoryError
@@ -28,8 +29,6 @@ from callcluster_operator.objects import Object
 
 EXAMPLE = Path("examples/local.yaml")
 BUILT_IN = "default.yaml"
-INTERRUPTED = 130
-"""Exit code of a check that was not finished."""
 
 
 @click.command()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from callcluster_common import keyset
 
+from callcluster_operator.api.parse import parse_callcluster
 from callcluster_operator.cluster import Cluster
 from callcluster_operator.kube.nodes import Nodes
 from callcluster_operator.objects import (
@@ -22,6 +23,7 @@ from callcluster_operator.objects import (
 )
 from callcluster_operator.observed import Observed, Platform, PortClaim
 from callcluster_operator.planning import names, ports
+from callcluster_operator.planning.references import references
 from callcluster_operator.workload.reports import ReportReader
 
 
@@ -41,8 +43,11 @@ async def gather(
         ClusterError: something could not be read; a snapshot with holes would plan harm.
     """
     ref = ref_of(callcluster)
-    children, rooms, claims = await asyncio.gather(
-        children_of(cluster, ref), rooms_of(cluster, ref), neighbours_of(cluster, ref)
+    children, rooms, claims, secrets = await asyncio.gather(
+        children_of(cluster, ref),
+        rooms_of(cluster, ref),
+        neighbours_of(cluster, ref),
+        named_secrets(cluster, callcluster),
     )
     pods = [child for child in children.values() if child["kind"] == POD.kind]
     keys = control_keys(children, ref.name)
@@ -56,6 +61,7 @@ async def gather(
         rooms=rooms,
         nodes=await nodes.around(pods),
         neighbours=claims,
+        secrets=secrets,
         reports=answers,
     )
 
@@ -92,6 +98,21 @@ async def neighbours_of(cluster: Cluster, ref: Ref) -> tuple[PortClaim, ...]:
     return tuple(
         claim for claim in claims if claim is not None and claim.owner != f"{ref.namespace}/{ref.name}"
     )
+
+
+async def named_secrets(cluster: Cluster, callcluster: Object) -> dict[str, frozenset[str]]:
+    """Keys of the Secrets that the spec names, by name, of those that exist."""
+    spec = parse_callcluster(callcluster)
+    if isinstance(spec, tuple):
+        return {}
+    namespace = callcluster["metadata"]["namespace"]
+    wanted = sorted({reference.secret for reference in references(spec)})
+    found = await asyncio.gather(*(cluster.get(Ref(SECRET, namespace, name)) for name in wanted))
+    return {
+        name: frozenset(secret.get("data") or ())
+        for name, secret in zip(wanted, found, strict=True)
+        if secret is not None
+    }
 
 
 def control_keys(children: Mapping[Ref, Object], name: str) -> keyset.KeySet | None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from callcluster_operator.local.access import jwt_secret, needs_token
-from callcluster_operator.local.display import NOT_READY, lines
+from callcluster_operator.local.display import CLUSTER, NOT_READY
 from callcluster_operator.local.runtime import Runtime
 from callcluster_operator.local.volumes import data_of, project
-from callcluster_operator.objects import CALL_CLUSTER, POD, SECRET, Ref
+from callcluster_operator.objects import CALL_CLUSTER, SECRET, Ref
 from callcluster_operator.planning import names
 
 READY_SECONDS = 60.0
@@ -55,7 +55,8 @@ async def _wait_for(runtime: Runtime, component: str, condition: str) -> str | N
         if any(each["type"] == condition and each["status"] == "True" for each in conditions):
             return None
         # A busy port passes: planning goes round it.
-        said = lines(await runtime.store.list(POD, namespace=runtime.namespace), runtime.url).get(component)
+        standing = await runtime.standing()
+        said = standing.get(CLUSTER) or standing.get(component)
         if said and not said.startswith(("ready", NOT_READY, "port ")):
             return said
         if loop.time() > deadline:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from callcluster_operator.api import conditions
 from callcluster_operator.local.deployments import is_ready
 from callcluster_operator.local.pod import CREATING, STARTING, TERMINATING, UNREADY
 from callcluster_operator.local.ports import LOOPBACK, PortBusyError
@@ -13,17 +14,35 @@ from callcluster_operator.local.programs import ProgramMissingError, component_o
 from callcluster_operator.objects import Object
 from callcluster_operator.planning import names
 
+CLUSTER = "cluster"
+"""What is said of the whole."""
 COMPONENTS = (names.REDIS, names.TURN, names.SIGNALING)
 NOT_READY = "not ready"
 _STARTING = frozenset({CREATING, STARTING, TERMINATING})
 """Reasons that pass by themselves."""
 
 
+_FOR_PEOPLE = {
+    (conditions.PROGRESSING, "Paused"): CLUSTER,
+    (conditions.READY, "NameTaken"): CLUSTER,
+    (conditions.SIGNALING_AVAILABLE, "SecretMissing"): names.SIGNALING,
+    (conditions.TURN_AVAILABLE, "SecretMissing"): names.TURN,
+}
+"""Conditions that only people can do something about, and of what each tells."""
 _ADVICE = {
     (names.TURN, PortBusyError.reason): "takes other ports",
     (names.TURN, ProgramMissingError.reason): "calls work without relay",
 }
 """What to add to the reason why a component does not run."""
+
+
+def wishes(callcluster: Object) -> dict[str, str]:
+    """What people have to do before it goes on: one line each, of a component or of the whole."""
+    return {
+        _FOR_PEOPLE[condition["type"], condition["reason"]]: condition["message"]
+        for condition in callcluster.get("status", {}).get("conditions", ())
+        if (condition["type"], condition["reason"]) in _FOR_PEOPLE
+    }
 
 
 def lines(pods: Sequence[Object], signaling_url: str) -> dict[str, str]:
@@ -105,7 +124,9 @@ class Display:
         self._shown: dict[str, str] = {}
 
     def show(self, said: Mapping[str, str]) -> None:
-        """Print the lines that are new."""
+        """Print the lines that are new. What is said of the whole is new again after it was gone."""
+        if CLUSTER not in said:
+            self._shown.pop(CLUSTER, None)
         for component, text in said.items():
             if self._shown.get(component) != text:
                 self._shown[component] = text

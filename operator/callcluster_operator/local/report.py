@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable
 
 from callcluster_operator.local.access import needs_token
-from callcluster_operator.local.display import Display, lines
+from callcluster_operator.local.display import Display
 from callcluster_operator.local.link import join_link, new_room
 from callcluster_operator.local.runtime import Runtime
-from callcluster_operator.objects import POD
 from callcluster_operator.planning import names
 
 RELAY_SECONDS = 10.0
@@ -37,7 +36,7 @@ async def report(runtime: Runtime, write: Callable[[str], None], *, with_link: b
     try:
         while True:
             changed.clear()
-            said = lines(await runtime.store.list(POD, namespace=runtime.namespace), runtime.url)
+            said = await runtime.standing()
             display.show(said)
             relay_is_settled = names.TURN in said or loop.time() > patience
             if with_link and said.get(names.SIGNALING, "").startswith("ready") and relay_is_settled:

@@ -18,6 +18,7 @@ from typing import Any
 from callcluster_operator.local.control_socket import ControlSocket, state_directory
 from callcluster_operator.local.controller import Controller
 from callcluster_operator.local.deployments import is_ready
+from callcluster_operator.local.display import lines, wishes
 from callcluster_operator.local.node import Node, StoreRegistry
 from callcluster_operator.local.ports import is_free, pick
 from callcluster_operator.local.process import Warden
@@ -25,7 +26,7 @@ from callcluster_operator.local.programs import InstalledPrograms, component_of
 from callcluster_operator.local.service import Service
 from callcluster_operator.local.spec_file import SpecFile
 from callcluster_operator.local.store import Change, Store
-from callcluster_operator.objects import POD, Object, ref_of
+from callcluster_operator.objects import CALL_CLUSTER, POD, Object, ref_of
 from callcluster_operator.observed import Platform
 from callcluster_operator.planning import names
 from callcluster_operator.reconciler import Reconciler
@@ -150,6 +151,13 @@ class Runtime:
     def url(self) -> str:
         """The page, for people."""
         return f"http://localhost:{self.port}"
+
+    async def standing(self) -> dict[str, str]:
+        """What there is to say of each component, and of the whole, at this moment."""
+        said = lines(await self.store.list(POD, namespace=self.namespace), self.url)
+        for callcluster in await self.store.list(CALL_CLUSTER, namespace=self.namespace):
+            said |= wishes(callcluster)
+        return said
 
     async def failed(self) -> None:
         """Wait for a bug in what keeps the deployment going; raises it."""

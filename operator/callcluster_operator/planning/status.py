@@ -12,7 +12,7 @@ from callcluster_operator.api.parse import Problems
 from callcluster_operator.api.times import timestamp
 from callcluster_operator.objects import DEPLOYMENT, Object, ref_of
 from callcluster_operator.plan import WriteStatus
-from callcluster_operator.planning import addresses, names, pods, signaling
+from callcluster_operator.planning import addresses, names, pods, references, signaling
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.rooms import Decision
 from callcluster_operator.planning.rotation import Rotation
@@ -44,9 +44,13 @@ class Outlook:
 
 def deployment_problem(installation: Installation, *, has_redis: bool) -> Condition | None:
     """Why signaling takes no sessions, or ``None`` where it does."""
+    is_up = _ready_replicas(installation, names.SIGNALING) > 0
+    lacking = references.missing(installation, names.SIGNALING)
+    if lacking is not None and not is_up:
+        return _signaling("False", "SecretMissing", lacking)
     if has_redis and not _ready_replicas(installation, names.REDIS):
         return _signaling("False", "RedisNotReady", "the managed Redis is not ready")
-    if not _ready_replicas(installation, names.SIGNALING):
+    if not is_up:
         return _signaling("False", "PodsNotReady", "no signaling pod is ready: look at the pods' events")
     return None
 
@@ -165,6 +169,11 @@ def _progressing(installation: Installation, outlook: Outlook) -> Condition:
         return said("True", "PortsConflict", f"{', '.join(conflicting)}: moving to other ports")
     components = [names.SIGNALING, *([names.REDIS] if outlook.has_redis else [])]
     rolling = [component for component in components if not _is_rolled_out(installation, component)]
+    if rolling or not tier.is_settled:
+        for component in (names.SIGNALING, names.TURN):
+            lacking = references.missing(installation, component)
+            if lacking is not None:
+                return said("True", "SecretMissing", lacking)
     if outlook.is_changing or rolling:
         return said("True", "RollingOut", f"{' and '.join(rolling) or 'objects'} on the way")
     draining = [server.name for server in tier.servers if server.is_leaving]
@@ -196,6 +205,9 @@ def _turn_available(installation: Installation, outlook: Outlook) -> Condition:
     silent = [server.name for server in tier.servers if server.could_take_sessions and not server.report]
     if silent:
         return said("False", "NotReporting", f"{', '.join(silent)}: no answer on the control port")
+    lacking = references.missing(installation, names.TURN)
+    if lacking is not None:
+        return said("False", "SecretMissing", lacking)
     if tier.servers:
         return said("False", "PodsNotReady", "no TURN server is ready: look at the pods' events")
     return said("False", "NoServers", "no TURN server runs yet")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import resource
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 from callcluster_common.open_files import ENOUGH
 from kit.eventually import eventually
 from kit.local_up import Up, callcluster, running_below, up
+from kit.ports import free_port
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "local.yaml"
 ALONE = ("--without", "redis", "--without", "turn")
@@ -50,12 +53,6 @@ async def running(directory: Path, port: int, file: Path) -> AsyncIterator[Up]:
     async with up(str(file), *ALONE, port=port, runtime_directory=directory) as started:
         await started.says("#r=")
         yield started
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def nothing_is_left(directory: Path) -> bool:
@@ -113,6 +110,52 @@ async def test_no_secret_stands_on_a_command_line(running: Up) -> None:
     assert code == 0
     assert "secret" not in " ".join(running.processes().values()).lower()
     assert token.strip() not in listed
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.2, 0.4, 0.8])
+async def test_ctrl_c_ends_it_quietly_before_it_has_started(
+    directory: Path, port: int, file: Path, delay: float
+) -> None:
+    program = "from callcluster_operator.cli import main; print(flush=True); main()"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, "up", "--port", str(port), *ALONE, str(file)),
+        env={"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": str(directory), "PYTHONUNBUFFERED": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    await asyncio.sleep(delay)  # where in its start that is does not matter
+    process.send_signal(signal.SIGINT)
+    said = (await process.stdout.read()).decode()
+    code = await process.wait()
+    assert (code, said) == (130, "") or (code == 0 and said.endswith("ends ...\n")), said
+    assert nothing_is_left(directory)
+
+
+@pytest.mark.parametrize(
+    ("spec", "line"),
+    [
+        ("\n  paused: true", "cluster    spec.paused is set"),
+        (
+            "\n  signaling: {auth: {jwtSecretRef: {name: mine}}}",
+            "signaling  there is no Secret mine, which signaling.auth.jwtSecretRef names: make it",
+        ),
+    ],
+    ids=["paused", "secret missing"],
+)
+async def test_what_only_its_user_can_mend_is_said_in_one_line(
+    directory: Path, port: int, file: Path, spec: str, line: str
+) -> None:
+    head, _, _ = file.read_text().partition("\n  signaling:")
+    file.write_text(head + spec)
+    async with up(str(file), *ALONE, port=port, runtime_directory=directory) as started:
+        assert (await started.says(line)).startswith(f"  {line}")
+        assert sum(line in said for said in started.lines) == 1
+        code, told = await started.call("get", "cc")
+        assert code == 0
+        assert await started.end() == 0
+    assert "NAME" in told
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

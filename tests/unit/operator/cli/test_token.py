@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jwt
 import pytest
-from callcluster_operator.cli import main
+from callcluster_operator.cli.commands import callcluster
 from callcluster_operator.cli.token import SecretError, mint
 from click.testing import CliRunner
 
@@ -39,7 +39,7 @@ def test_a_short_secret_is_refused_in_words_that_help() -> None:
 
 def test_the_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None:
     arguments = ["token", "--room", "r1", "--user", "ada", "--mod"]
-    run = CliRunner().invoke(main, arguments, env={"JWT_SECRET": SECRET})
+    run = CliRunner().invoke(callcluster, arguments, env={"JWT_SECRET": SECRET})
     assert run.exit_code == 0, run.output
     assert decoded(run.output.strip())["g"] == {
         "pub": ["mic", "cam", "screen"],
@@ -49,20 +49,22 @@ def test_the_secret_comes_from_the_environment_or_a_file(tmp_path: Path) -> None
     file = tmp_path / "secret"
     file.write_text(SECRET + "\n")
     other = {"JWT_SECRET": "x" * 32}
-    run = CliRunner().invoke(main, [*arguments, "--secret-file", str(file)], env=other)
+    run = CliRunner().invoke(callcluster, [*arguments, "--secret-file", str(file)], env=other)
     assert decoded(run.output.strip())["sub"] == "ada"
 
 
 def test_without_a_secret_or_a_running_instance_it_says_what_to_do(tmp_path: Path) -> None:
     arguments = ["token", "--room", "r1", "--user", "ada"]
-    run = CliRunner().invoke(main, arguments, env={"XDG_RUNTIME_DIR": str(tmp_path), "JWT_SECRET": ""})
+    run = CliRunner().invoke(
+        callcluster, arguments, env={"XDG_RUNTIME_DIR": str(tmp_path), "JWT_SECRET": ""}
+    )
     assert run.exit_code == 1
     assert run.output == "Error: no callcluster up is running; start one with: callcluster up\n"
 
 
 def test_a_short_secret_ends_in_one_line() -> None:
     arguments = ["token", "--room", "r1", "--user", "ada"]
-    run = CliRunner().invoke(main, arguments, env={"JWT_SECRET": "short"})
+    run = CliRunner().invoke(callcluster, arguments, env={"JWT_SECRET": "short"})
     assert run.exit_code == 1
     assert run.output.startswith("Error: the JWT secret has 5 bytes")
     assert run.output.count("\n") == 1

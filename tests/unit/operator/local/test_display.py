@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from callcluster_operator.local.display import Display, lines, said_by
+from callcluster_operator.local.display import CLUSTER, Display, lines, said_by, wishes
 from callcluster_operator.objects import Object
 from callcluster_operator.planning import names
 
@@ -41,6 +41,32 @@ def pod(
 def test_what_is_ready_is_said_with_its_place() -> None:
     said = lines([pod(names.SIGNALING)], URL)
     assert said == {names.SIGNALING: "ready, http://localhost:3000"}
+
+
+def condition(kind: str, reason: str) -> dict[str, str]:
+    return {"type": kind, "status": "False", "reason": reason, "message": f"{kind} {reason}"}
+
+
+def test_what_only_people_can_mend_is_said() -> None:
+    conditions = [
+        condition("Ready", "SecretMissing"),
+        condition("Progressing", "Paused"),
+        condition("SignalingAvailable", "SecretMissing"),
+        condition("TURNAvailable", "PodsNotReady"),
+    ]
+    assert wishes({"status": {"conditions": conditions}}) == {
+        CLUSTER: "Progressing Paused",
+        names.SIGNALING: "SignalingAvailable SecretMissing",
+    }
+    assert wishes({}) == {}
+
+
+def test_a_second_pause_is_said_like_the_first() -> None:
+    printed: list[str] = []
+    display = Display(printed.append)
+    for said in ({CLUSTER: "paused"}, {CLUSTER: "paused"}, {}, {CLUSTER: "paused"}):
+        display.show(said)
+    assert len(printed) == 2
 
 
 def test_restarts_are_counted() -> None:
