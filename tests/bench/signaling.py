@@ -1,8 +1,9 @@
-"""Signaling: CPU per relayed message and memory per connection, against a bare echo server.
+"""Signaling: what a relayed message and a connection cost, against a bare `websockets` server.
 
-Both servers run on this machine in turn, A B A B ..., under the same clients and the same bytes. CPU is the
-server process's own user and system time, read from /proc, so that the load generator and the rest of the
-machine don't count. Prints one JSON line a figure.
+Both servers run at the same time and are flooded in turn, A B A B ..., by the same clients with the same
+bytes: every connection has a fixed number of messages in flight, so that the server is what limits. CPU is
+the server process's own user and system time, read from /proc: the load generator, Redis and the rest of
+the machine don't count. Prints one JSON line a figure.
 """
 
 from __future__ import annotations
@@ -17,29 +18,41 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import redis.asyncio
+from callcluster_common import redis_keys
+from callcluster_signaling.bus.redis_connection import scripts
+from callcluster_signaling.bus.wire import connect
 from kit.ports import free_port
 from kit.redis_server import RedisServer
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
-from websockets.typing import Subprotocol
+from kit.sig_load import LoadClient, open_client
 
 BODY = "x" * 300
-RATE = 15
-"""Messages a second and connection: half of the limit, so that the limiter stays out of the picture."""
+CONNECTIONS = 100
+IN_FLIGHT = 4
+WARM_UP_SECONDS = 0.4
+UNLIMITED = str(10**9)
 
-ECHO = """
+BARE = """
 import asyncio, sys
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import broadcast, serve
+groups = {}
 async def echo(ws):
     async for message in ws:
         await ws.send(message)
+async def relay(ws):
+    group = groups.setdefault(ws.request.path, set())
+    group.add(ws)
+    async for message in ws:
+        broadcast(group - {ws}, message)
 async def main():
-    async with serve(echo, "127.0.0.1", 0, compression=None) as server:
+    async with serve(globals()[sys.argv[1]], "127.0.0.1", 0, compression=None) as server:
         print(server.sockets[0].getsockname()[1], flush=True)
         await asyncio.get_running_loop().create_future()
 asyncio.run(main())
@@ -60,220 +73,296 @@ def anonymous_kib(pid: int) -> int:
     raise RuntimeError("no RssAnon in /proc/<pid>/status")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Server:
     """A server under test."""
 
     pid: int
     url: str
-    is_echo: bool
+    bare: bool
 
 
 @asynccontextmanager
-async def echo_server() -> AsyncIterator[Server]:
-    """The bare peer."""
-    process = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
+async def bare_server(kind: str) -> AsyncIterator[Server]:
+    """The peer: ``echo``, or ``relay`` to all others under the same path."""
+    process = subprocess.Popen([sys.executable, "-c", BARE, kind], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     try:
-        yield Server(process.pid, f"ws://127.0.0.1:{int(process.stdout.readline())}", is_echo=True)
+        yield Server(process.pid, f"ws://127.0.0.1:{int(process.stdout.readline())}", bare=True)
     finally:
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 @asynccontextmanager
 async def signaling_server(redis_url: str) -> AsyncIterator[Server]:
-    """Ours, as it ships."""
-    port, control = free_port(), free_port()
+    """Ours, as it ships, but for the rates."""
+    port = free_port()
     environment = {
         **os.environ,
         "PORT": str(port),
-        "CONTROL_PORT": str(control),
+        "CONTROL_PORT": "0",
         "CONTROL_HOST": "127.0.0.1",
         "REDIS_URL": redis_url,
         "JWT_SECRET": secrets.token_urlsafe(48),
         "GUEST_ACCESS": "true",
         "LOG_LEVEL": "error",
+        "MESSAGES_PER_SECOND": UNLIMITED,
+        "BYTES_PER_SECOND": UNLIMITED,
     }
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "callcluster_signaling"], env=environment, stdout=output, stderr=output
         )
         try:
-            yield Server(process.pid, f"ws://127.0.0.1:{port}", is_echo=False)
+            yield Server(process.pid, f"ws://127.0.0.1:{port}", bare=False)
         finally:
             process.kill()
             process.wait()
 
 
-async def open_socket(server: Server) -> ClientConnection:
-    """Connect, trying again while the server starts."""
-    for _ in range(200):
-        try:
-            protocols = None if server.is_echo else [Subprotocol("sig.v1")]
-            return await connect(server.url, subprotocols=protocols, compression=None, ping_interval=None)
-        except (OSError, InvalidStatus):  # not up yet, or too many newcomers from one address at once
-            await asyncio.sleep(0.05)
-    raise RuntimeError("the server does not answer")
+# Relaying
 
 
-async def reply(socket: ClientConnection, kind: str) -> dict[str, object]:
-    """Read until a frame of this type comes."""
-    while True:
-        frame = json.loads(await socket.recv())
-        if frame["t"] == kind:
-            return dict(frame)
-        if frame["t"] == "error":
-            raise RuntimeError(frame["d"])
+@dataclass(frozen=True)
+class Traffic:
+    """Who sends what to whom."""
+
+    name: str
+    size: int
+    to_room: bool = False
+    ids: bool = False
+
+    @property
+    def peer(self) -> str:
+        """The bare server that it is compared with."""
+        return "relay" if self.to_room else "echo"
 
 
-async def member(server: Server, room: str) -> tuple[ClientConnection, str]:
-    """Connect and, at our server, join a room."""
-    socket = await open_socket(server)
-    if server.is_echo:
-        return socket, ""
-    await socket.send(json.dumps({"t": "hello", "id": "1", "d": {"cid": secrets.token_urlsafe(12)}}))
-    sid = str((await reply(socket, "hello.ok"))["d"]["sid"])  # type: ignore[index]
-    await socket.send(json.dumps({"t": "join", "id": "2", "d": {"room": room}}))
-    await reply(socket, "join.ok")
-    return socket, sid
+TRAFFIC = (
+    Traffic("one to one, rooms of 2", 2),
+    Traffic("one to one, rooms of 2, each acknowledged", 2, ids=True),
+    Traffic("one to one, rooms of 10", 10),
+    Traffic("one to all, rooms of 10", 10, to_room=True),
+)
 
 
-async def connect_rooms(server: Server, rooms: int, size: int) -> list[list[tuple[ClientConnection, str]]]:
+async def member(server: Server, room: str, *, joined: bool = True) -> LoadClient:
+    """Connect and, at our server, say hello and join a room."""
+    if server.bare:
+        return await open_client(f"{server.url}/{room}")
+    client = await open_client(server.url, "sig.v1")
+    client.sid = (await client.request("hello", {"cid": secrets.token_urlsafe(12)}))["sid"]
+    if joined:
+        await client.request("join", {"room": room})
+    return client
+
+
+async def members(server: Server, rooms: int, size: int, *, joined: bool = True) -> list[list[LoadClient]]:
     """Fill rooms, a few at a time."""
     gate = asyncio.Semaphore(8)
+    prefix = secrets.token_hex(4)
 
-    async def one(number: int) -> list[tuple[ClientConnection, str]]:
+    async def one(number: int) -> list[LoadClient]:
         async with gate:
-            return [await member(server, f"bench-{number}") for _ in range(size)]
+            return [await member(server, f"{prefix}-{number}", joined=joined) for _ in range(size)]
 
     return list(await asyncio.gather(*(one(number) for number in range(rooms))))
 
 
-async def relay_cost(server: Server, rooms: int, size: int, seconds: float) -> float:
-    """CPU microseconds of the server for each delivered message."""
-    members = await connect_rooms(server, rooms, size)
-    delivered = 0
-    expected = 0
+@dataclass(frozen=True)
+class Window:
+    """What one flood showed."""
 
-    async def read(socket: ClientConnection) -> None:
-        nonlocal delivered
-        needle = '"t":"msg"'
-        async for frame in socket:
-            assert isinstance(frame, str)
-            if server.is_echo or needle in frame:
-                delivered += 1
+    delivered: int
+    cpu: float
+    wall: float
 
-    readers = [asyncio.create_task(read(socket)) for room in members for socket, _ in room]
-    await asyncio.sleep(0.5)
-    delivered = 0
-    before = cpu_seconds(server.pid)
-    ticks = int(seconds * RATE)
-    senders = [(room[index][0], room[(index + 1) % size][1]) for room in members for index in range(size)]
-    frames = [
-        json.dumps({"t": "msg", "to": {"sid": to} if to else "room", "d": {"body": BODY}})
-        for _, to in senders
+
+async def flood(server: Server, rooms: list[list[LoadClient]], traffic: Traffic, seconds: float) -> Window:
+    """Flood for a while and look at the server's CPU."""
+    clients = [client for room in rooms for client in room]
+    each = traffic.size - 1 if traffic.to_room else 1
+    for room in rooms:
+        for index, client in enumerate(room):
+            to = "room" if traffic.to_room else room[(index + 1) % len(room)].sid or "s" * 16
+            client.flood(to, BODY, IN_FLIGHT, ids=traffic.ids, each=each)
+    await asyncio.sleep(WARM_UP_SECONDS)
+    delivered, cpu, wall = (
+        sum(client.delivered for client in clients),
+        cpu_seconds(server.pid),
+        time.monotonic(),
+    )
+    await asyncio.sleep(seconds)
+    window = Window(
+        sum(client.delivered for client in clients) - delivered,
+        cpu_seconds(server.pid) - cpu,
+        time.monotonic() - wall,
+    )
+    for client in clients:
+        client.stop()
+    await quiet(clients)
+    if any(client.lost.done() for client in clients):
+        raise RuntimeError("the server closed a connection of the flood")
+    return window
+
+
+async def quiet(clients: list[LoadClient]) -> None:
+    """Wait until nothing more comes."""
+    last = -1
+    while (now := sum(client.delivered for client in clients)) != last:
+        last = now
+        await asyncio.sleep(0.15)
+
+
+async def relaying(bus: str, redis_url: str, traffic: Traffic, rounds: int, seconds: float) -> None:
+    """Compare ours and the peer under one kind of traffic."""
+    ours: list[Window] = []
+    bare: list[Window] = []
+    async with signaling_server(redis_url) as server, bare_server(traffic.peer) as peer:
+        here = await members(server, CONNECTIONS // traffic.size, traffic.size)
+        there = await members(peer, CONNECTIONS // traffic.size, traffic.size)
+        await asyncio.sleep(0.5)
+        for _ in range(rounds):
+            ours.append(await flood(server, here, traffic, seconds))
+            bare.append(await flood(peer, there, traffic, seconds))
+    ratios = [
+        one.cpu / one.delivered * other.delivered / other.cpu for one, other in zip(ours, bare, strict=True)
     ]
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    for tick in range(ticks):
-        # Spread the senders over the tick, as real members are.
-        for index, (socket, _) in enumerate(senders):
-            await socket.send(frames[index])
-            expected += 1
-            if index % 16 == 15:
-                due = start + (tick + index / len(senders)) / RATE
-                await asyncio.sleep(max(0.0, due - loop.time()))
-        await asyncio.sleep(max(0.0, start + (tick + 1) / RATE - loop.time()))
-    async with asyncio.timeout(60):
-        while delivered < expected:
-            await asyncio.sleep(0.05)
-    cost = (cpu_seconds(server.pid) - before) / delivered * 1e6
-    for task in readers:
-        task.cancel()
-    await asyncio.gather(*readers, return_exceptions=True)
-    await asyncio.gather(*(socket.close() for room in members for socket, _ in room))
-    return cost
+    unit = "messages per CPU-second"
+    emit(
+        f"{traffic.name}, {bus} bus",
+        unit,
+        [window.delivered / window.cpu for window in ours],
+        ratios=ratios,
+        peer=f"the CPU of a bare {traffic.peer}",
+        aim="<= 1.5 x" if bus == "memory" else "<= 2.5 x",
+    )
+    emit(
+        f"bare {traffic.peer} beside it",
+        unit,
+        [window.delivered / window.cpu for window in bare],
+        busy=statistics.median(window.cpu / window.wall for window in ours + bare),
+    )
 
 
-async def memory_per_connection(server: Server, rooms: int, size: int) -> float:
-    """KiB of anonymous memory of the server for each connection."""
-    warm = await connect_rooms(server, 10, size)
+# Connections
+
+
+async def memory(server: Server, size: int, connections: int) -> float:
+    """KiB of anonymous memory for each connection; ``size`` of rooms, 0 for sessions in none."""
+    rooms = (connections // size, size) if size else (connections, 1)
+    held = [await members(server, 20 // max(size, 1), max(size, 1), joined=bool(size))]
     await asyncio.sleep(1)
     before = anonymous_kib(server.pid)
-    members = await connect_rooms(server, rooms, size)
+    held.append(await members(server, *rooms, joined=bool(size)))
     await asyncio.sleep(1)
     grown = anonymous_kib(server.pid) - before
-    await asyncio.gather(*(socket.close() for room in warm + members for socket, _ in room))
-    return grown / (rooms * size)
+    if any(client.lost.done() for some in held for room in some for client in room):
+        raise RuntimeError("the server closed a connection")
+    return grown / connections
 
 
-async def idle_cost(server: Server, connections: int, seconds: float) -> float:
-    """CPU milliseconds of the server for each idle connection and minute."""
-    members = await connect_rooms(server, connections // 2, 2)
-    await asyncio.sleep(1)
-    before = cpu_seconds(server.pid)
-    await asyncio.sleep(seconds)
-    cost = (cpu_seconds(server.pid) - before) / connections / seconds * 60 * 1e3
-    await asyncio.gather(*(socket.close() for room in members for socket, _ in room))
-    return cost
+async def connections(bus: str, redis_url: str, rounds: int, count: int) -> None:
+    """Memory of a connection, and CPU while nothing happens."""
+    bare: list[float] = []
+    extra: dict[int, list[float]] = {0: [], 2: [], 10: []}
+    for _ in range(rounds):
+        async with bare_server("echo") as peer:
+            bare.append(await memory(peer, 0, count))
+        for size, values in extra.items():
+            async with signaling_server(redis_url) as ours:
+                values.append(await memory(ours, size, count) - bare[-1])
+    for size, values in extra.items():
+        where = f"in rooms of {size}" if size else "in no room"
+        emit(f"memory above the bare server, {where}, {bus} bus", "KiB per connection", values, aim="<= 20")
+    emit(f"memory of the bare server, beside the {bus} bus", "KiB per connection", bare)
+    async with signaling_server(redis_url) as ours:
+        held = await members(ours, 200, 2)
+        await asyncio.sleep(1)
+        cpu, wall = cpu_seconds(ours.pid), time.monotonic()
+        await asyncio.sleep(15 if rounds > 1 else 3)
+        cost = (cpu_seconds(ours.pid) - cpu) / (time.monotonic() - wall) / sum(map(len, held)) * 60e3
+        emit(f"idle in rooms of 2, {bus} bus", "ms CPU per connection and minute", [cost])
 
 
-def emit(
-    name: str, unit: str, values: list[float], ratios: list[float] | None = None, aim: str = ""
-) -> None:
+# Redis commands
+
+
+async def commands(url: str, rounds: int) -> None:
+    """CPU of this process for a publish in a batch: our connection, and redis-py's pipeline."""
+    batch, batches = 50, 200
+    script = scripts()["publish"]
+    keys = redis_keys.room("bench").keys
+    arguments = ("e", "s", "c", b'["pod.1","s","t","r"]\n' + b"x" * 400, "r", b"")
+    thin: list[float] = []
+    stock: list[float] = []
+    wire = await connect(url, lambda channel, payload: None, "bench")
+    client = redis.asyncio.Redis.from_url(url, protocol=3)
+    try:
+        sha = await wire.ask("SCRIPT", "LOAD", script)
+        for _ in range(rounds):
+            cpu = time.process_time()
+            for _ in range(batches):
+                waiting = asyncio.Event()
+                replies: list[Any] = []
+                for _ in range(batch):
+                    wire.call(replies.append, "EVALSHA", sha, len(keys), *keys, *arguments)
+                wire.call(lambda _: waiting.set(), "PING")  # noqa: B023 -- called before the next loop
+                await waiting.wait()
+            thin.append((time.process_time() - cpu) / batch / batches * 1e6)
+            cpu = time.process_time()
+            for _ in range(batches):
+                async with client.pipeline(transaction=False) as pipeline:
+                    for _ in range(batch):
+                        pipeline.evalsha(sha, len(keys), *keys, *arguments)
+                    await pipeline.execute()
+            stock.append((time.process_time() - cpu) / batch / batches * 1e6)
+    finally:
+        wire.abort()
+        await client.aclose()
+    ratios = [one / other for one, other in zip(thin, stock, strict=True)]
+    name = f"publish command to Redis, {batch} in a batch"
+    emit(name, "us CPU per command", thin, ratios=ratios, peer="the CPU of a redis-py pipeline")
+    emit("the same by a redis-py pipeline", "us CPU per command", stock)
+
+
+def emit(name: str, unit: str, values: list[float], **more: Any) -> None:
     """Print one figure."""
-    figure: dict[str, object] = {
+    figure = {
         "bench": "signaling",
         "name": name,
         "unit": unit,
         "median": statistics.median(values),
         "values": values,
+        **more,
     }
-    if ratios:
-        figure |= {"ratio": statistics.median(ratios), "ratios": ratios, "peer": "bare websockets echo"}
-    if aim:
-        figure["aim"] = aim
+    if "ratios" in more:
+        figure["ratio"] = statistics.median(more["ratios"])
     print(json.dumps(figure), flush=True)
-
-
-async def compare(bus: str, redis_url: str, rounds: int, seconds: float) -> None:
-    """Run ours and the peer in turn on one bus."""
-    for size in (2, 10):
-        costs: list[float] = []
-        bare: list[float] = []
-        for _ in range(rounds):
-            async with signaling_server(redis_url) as ours:
-                costs.append(await relay_cost(ours, 200 // size, size, seconds))
-            async with echo_server() as peer:
-                bare.append(await relay_cost(peer, 200 // size, size, seconds))
-        ratios = [cost / base for cost, base in zip(costs, bare, strict=True)]
-        aim = "<= 1.5" if bus == "memory" else "<= 2.5"
-        emit(f"relay, {bus} bus, rooms of {size}", "us CPU per message", costs, ratios, f"ratio {aim}")
-        emit(f"echo, as rooms of {size} ({bus} run)", "us CPU per message", bare)
-    ours_kib: list[float] = []
-    bare_kib: list[float] = []
-    for _ in range(rounds):
-        async with signaling_server(redis_url) as ours:
-            ours_kib.append(await memory_per_connection(ours, 500, 2))
-        async with echo_server() as peer:
-            bare_kib.append(await memory_per_connection(peer, 500, 2))
-    extra = [one - other for one, other in zip(ours_kib, bare_kib, strict=True)]
-    emit(f"memory above the bare server, {bus} bus", "KiB per connection", extra, aim="<= 20")
-    emit(f"memory of the bare server ({bus} run)", "KiB per connection", bare_kib)
-    async with signaling_server(redis_url) as ours:
-        emit(f"idle, {bus} bus", "ms CPU per connection and minute", [await idle_cost(ours, 400, 15)])
 
 
 async def main() -> None:
     """Measure on both buses."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round")
-    rounds, seconds = (1, 2.0) if parser.parse_args().quick else (3, 6.0)
-    await compare("memory", "memory://", rounds, seconds)
-    with contextlib.closing(RedisServer()) as redis:
-        redis.start()
-        await compare("Redis", redis.url, rounds, seconds)
+    parser.add_argument(
+        "--part", choices=("relaying", "connections", "commands"), help="measure this alone"
+    )
+    arguments = parser.parse_args()
+    rounds, seconds, count = (1, 1.5, 200) if arguments.quick else (5, 2.5, 1_000)
+    parts = [arguments.part] if arguments.part else ["relaying", "connections", "commands"]
+    with contextlib.closing(RedisServer()) as server:
+        server.start()
+        for bus, url in (("memory", "memory://"), ("Redis", server.url)):
+            if "relaying" in parts:
+                for traffic in TRAFFIC:
+                    await relaying(bus, url, traffic, rounds, seconds)
+            if "connections" in parts:
+                await connections(bus, url, min(rounds, 3), count)
+        if "commands" in parts:
+            await commands(server.url, rounds)
 
 
 if __name__ == "__main__":

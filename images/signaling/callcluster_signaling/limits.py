@@ -1,4 +1,4 @@
-"""Token buckets: how much one connection, or one address, may ask for."""
+"""How much one connection, or one address, may ask for: token buckets and caps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Rate(NamedTuple):
-    """A sustained rate in events a second and the burst above it."""
+    """A sustained rate in tokens a second and the burst above it."""
 
     per_second: float
     burst: float
@@ -23,33 +23,32 @@ class Bucket:
         self._level = rate.burst
         self._at = now
 
-    def take(self, now: float) -> float:
-        """Take one token; return 0.0, or the seconds until there is one (and take nothing)."""
+    def take(self, now: float, amount: float = 1.0) -> float:
+        """Take ``amount`` tokens; return 0.0, or the seconds until there are so many (and take nothing)."""
         per_second, burst = self.rate
         level = self._level + (now - self._at) * per_second
         self._at = now
         if level > burst:
             level = burst
-        if level >= 1.0:
-            self._level = level - 1.0
+        if level >= amount:
+            self._level = level - amount
             return 0.0
         self._level = level
-        return (1.0 - level) / per_second
+        return (amount - level) / per_second
 
     def full(self, now: float) -> bool:
         """Whether nothing was taken for so long that the bucket can be forgotten."""
         return self._level + (now - self._at) * self.rate.per_second >= self.rate.burst
 
 
-MESSAGES = Rate(30, 120)
 ICE = Rate(20, 100)
 KEYS = Rate(20, 60)
+STRIKES = Rate(0.1, 100)
+"""Frames beyond a limit, or unusable, that one connection may send before it is closed."""
 HANDSHAKES = Rate(100, 200)
 PROXY_HANDSHAKES = Rate(1_000, 2_000)
 """From addresses that are not public: behind them stands an ingress, and everybody behind it."""
 
-MAX_STRIKES = 100
-"""Frames beyond a limit, or unusable, that one connection may send before it is closed."""
 MAX_WAITING_PER_ADDRESS = 200
 MAX_WAITING = 2_000
 """Sockets that have not said hello yet."""
@@ -58,7 +57,10 @@ MAX_WAITING = 2_000
 class Doorkeeper:
     """Decides which handshakes go through, by address."""
 
-    def __init__(self) -> None:
+    def __init__(self, sockets_per_address: int) -> None:
+        """Begin; 0 for any number of sockets of one public address."""
+        self._most = sockets_per_address
+        self._open: dict[str, int] = {}
         self._buckets: dict[str, Bucket] = {}
         self._waiting: dict[str, int] = {}
         self._total = 0
@@ -76,19 +78,31 @@ class Doorkeeper:
             return 1.0
         return bucket.take(now)
 
+    def crowded(self, address: str) -> bool:
+        """Whether ``address`` has all the sockets that one party may have; an ingress is not one party."""
+        return 0 < self._most <= self._open.get(address, 0) and is_public(address)
+
     def enter(self, address: str) -> None:
         """A socket opened and has not said hello yet."""
         self._waiting[address] = self._waiting.get(address, 0) + 1
+        self._open[address] = self._open.get(address, 0) + 1
         self._total += 1
 
     def settle(self, address: str) -> None:
         """That socket said hello, or went away."""
-        left = self._waiting[address] - 1
-        if left:
-            self._waiting[address] = left
-        else:
-            del self._waiting[address]
+        _count_down(self._waiting, address)
         self._total -= 1
+
+    def leave(self, address: str) -> None:
+        """That socket went away."""
+        _count_down(self._open, address)
+
+
+def _count_down(counts: dict[str, int], key: str) -> None:
+    if counts[key] == 1:
+        del counts[key]
+    else:
+        counts[key] -= 1
 
 
 def is_public(group: str) -> bool:

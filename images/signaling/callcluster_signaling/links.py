@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from callcluster_common.messages.types import CloseCode
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from callcluster_signaling.effects import Effect
@@ -146,4 +145,9 @@ class Link:
 
 def framed(frame: bytes) -> bytes:
     """A WebSocket text frame (RFC 6455, 5.2), made once for all who get it."""
-    return Frame(Opcode.TEXT, frame).serialize(mask=False)
+    length = len(frame)
+    if length < 126:
+        return b"\x81%c%b" % (length, frame)
+    if length < 1 << 16:
+        return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), frame)
+    return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), frame)

@@ -64,7 +64,7 @@ class Exporter(Collector):
         yield _labelled("sig_joins", "Joins.", "result", counts.joins)
         yield _labelled("sig_resumes", "Resumes.", "result", counts.resumes)
         for name, text, value in (
-            ("sig_received_bytes", "Characters of frames from clients.", counts.received_bytes),
+            ("sig_received_bytes", "Bytes of frames from clients.", counts.received_bytes),
             ("sig_delivered_frames", "Durable frames written to clients.", counts.delivered),
             ("sig_sealed_frames", "Frames of the ephemeral lane written to clients.", counts.sealed),
             ("sig_bus_gaps", "Times that history had to fill a gap.", counts.gaps),

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 TURN_SPREAD_SECONDS = 2.0
 """Over which fresh TURN credentials go out when the servers or the minting key change."""
+END_AGAIN_SECONDS = 1.0
 
 
 class Pod:
@@ -54,6 +55,8 @@ class Pod:
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._rules: dict[str, RoomRule] = {}
+        self._unended: set[Room] = set()
+        self._end_again = 0.0
         self.rooms = Rooms(
             bus,
             room_salt,
@@ -127,13 +130,25 @@ class Pod:
             if self.closed(room.id):
                 self.spawn(self._end(room))
 
+    def tick(self, now: float) -> None:
+        """Time passed: end closed rooms whose ending could not be brought out."""
+        if not self._unended or now < self._end_again:
+            return
+        unended, self._unended = self._unended, set()
+        for room in unended:
+            if self.closed(room.id) and self.rooms.holds(room):
+                self.spawn(self._end(room))
+
     async def _end(self, room: Room) -> None:
         event = server.Event(d=server.EventData(kind="ended"))
         try:
             await self.bus.end(room.keys, make_line(Head(self.uid()), encode(event)))
         except UnavailableError:
-            # The rule stands: nobody comes in, and the next directive tries again.
-            log.warning("a closed room could not be ended", extra={"fields": {"room": room.opaque}})
+            # The rule stands: nobody comes in meanwhile.
+            if not self._unended:
+                log.warning("a closed room could not be ended yet", extra={"fields": {"room": room.opaque}})
+            self._unended.add(room)
+            self._end_again = self.now() + END_AGAIN_SECONDS
 
     def follow_keyset(self, keyset: KeySet) -> None:
         """A new TURN key set is in force."""

@@ -97,6 +97,8 @@ class Room:
         """Highest offset that the bus is known to have."""
         self.lost_epoch = False
         """An entry of another epoch came: the room was rebuilt elsewhere."""
+        self.kicked: set[str] = set()
+        """Who was removed by a moderator, as far as this copy has seen."""
         self.refused = 0
         """Lines that no honest pod sends."""
         self._given: dict[str, list[str]] = {}
@@ -210,8 +212,8 @@ class Room:
     def catch_up(self, entries: list[Entry]) -> list[Outcome]:
         """Lines of the history, in order."""
         outcomes: list[Outcome] = []
-        for off, line in entries:
-            outcomes += self.receive(self.epoch, off, line)
+        for entry in entries:
+            outcomes += self.receive(self.epoch, entry.off, entry.line)
         return outcomes
 
     def _apply(self, off: int, line: bytes, outcomes: list[Outcome]) -> None:
@@ -256,13 +258,15 @@ class Room:
         elif d.kind == "joined" and d.member is not None:
             self.members[d.member.sid] = d.member
             self.claims[d.member.sid] = head.uid
+        elif d.kind == "left" and d.sid is not None:
+            self.members.pop(d.sid, None)
+            self.claims.pop(d.sid, None)
+            if d.reason == "kicked":
+                self.kicked.add(d.sid)
+            if d.sid in self.positions:
+                return [Evict(d.sid, d.reason or "left")]
         elif d.sid is not None and (member := self.members.get(d.sid)) is not None:
-            if d.kind == "left":
-                del self.members[d.sid]
-                self.claims.pop(d.sid, None)
-                if d.sid in self.positions:
-                    return [Evict(d.sid, d.reason or "left")]
-            elif d.kind == "updated" and d.state is not None:
+            if d.kind == "updated" and d.state is not None:
                 member.state = d.state
             elif d.kind == "reconnecting":
                 member.reconnecting = True
@@ -276,12 +280,12 @@ class Room:
 def replay(entries: list[Entry], sid: str) -> list[bytes]:
     """The frames among ``entries`` that a returning member missed."""
     frames = []
-    for off, line in entries:
+    for entry in entries:
         try:
-            head, raw = split_line(line)
+            head, raw = split_line(entry.line)
             frame = _frame.decode(raw)
         except (ValueError, msgspec.MsgspecError, RecursionError):
             continue
         if concerns(head, frame, sid):
-            frames.append(numbered(off, raw))
+            frames.append(numbered(entry.off, raw))
     return frames

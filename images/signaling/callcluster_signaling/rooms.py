@@ -13,7 +13,7 @@ from callcluster_common.messages import server
 from callcluster_common.messages.types import CloseCode
 
 from callcluster_signaling.answers import encode
-from callcluster_signaling.bus import RENEW_SECONDS, Bus, Occupant, RoomState, UnavailableError
+from callcluster_signaling.bus import RENEW_SECONDS, Bus, Entry, Occupant, RoomState, UnavailableError
 from callcluster_signaling.links import Link, framed
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.room import Evict, Outcome, Room
@@ -114,7 +114,7 @@ class Rooms:
         subscribed.cancel()
         self._bus.unsubscribe(room.keys)
 
-    def _holds(self, room: Room) -> bool:
+    def holds(self, room: Room) -> bool:
         """Whether somebody still uses this copy: replies of the bus may come after the last one left."""
         return self._rooms.get(room.keys.name) is room
 
@@ -156,7 +156,7 @@ class Rooms:
 
     def expect(self, room: Room) -> None:
         """Something that this copy lacks has been published: see to it that it comes."""
-        if self._holds(room) and room.keys.name not in self._behind:
+        if self.holds(room) and room.keys.name not in self._behind:
             self._behind[room.keys.name] = asyncio.get_running_loop().time(), room.told
 
     def tick(self, now: float) -> None:
@@ -184,7 +184,7 @@ class Rooms:
 
     def check(self, room: Room) -> None:
         """Compare one room with the bus now."""
-        if self._holds(room):
+        if self.holds(room):
             self._renew_at[room.keys.name] = 0.0
 
     def mend(self, room: Room, then: Callable[[], None] | None = None) -> None:
@@ -204,7 +204,7 @@ class Rooms:
             try:
                 await work
             except UnavailableError:
-                if self._holds(room):
+                if self.holds(room):
                     self._renew_at[name] = asyncio.get_running_loop().time() + 1.0
             finally:
                 self._mending.discard(name)
@@ -220,12 +220,13 @@ class Rooms:
         if renewal.epoch != room.epoch or renewal.off < seen:
             await self._restore(room)
             return
-        for sid in renewal.lost:
-            link = self._links.get(sid)
-            if link is not None and link.room is room:
-                self._evict(link, Evict(sid, "replaced"))
         if renewal.off > room.off:
+            # What is missing may say why a member is out: only those it says nothing of were taken over.
             await self._catch_up(room)
+        for sid, claim in claims:
+            link = self._links.get(sid)
+            if sid in renewal.lost and link is not None and link.room is room and link.claim == claim:
+                self._evict(link, Evict(sid, "replaced"))
 
     async def _catch_up(self, room: Room) -> None:
         seen = room.off
@@ -237,7 +238,7 @@ class Rooms:
         else:
             state = await self._bus.state(room.keys)
             if state is not None:
-                self._adopt(room, state)
+                self._adopt(room, state, [])
 
     async def _restore(self, room: Room) -> None:
         """Bring the room back from this pod's copy, or adopt what another pod has brought back."""
@@ -252,22 +253,31 @@ class Rooms:
             ],
         )
         people = {sid: link.session.person for sid, link in own.items()}
-        state, since = await self._bus.restore(room.keys, known, people, self._uid(), self._keep_ms)
+        state, since = await self._bus.restore(
+            room.keys, known, people, room.kicked, self._uid(), self._keep_ms
+        )
         if state.epoch == room.epoch:
             # Nothing was lost after all.
             return
         self._counts.restored += 1
         fields = {"room": room.opaque, "members": len(state.occupants)}
         log.warning("room rebuilt", extra={"fields": fields})
-        self._adopt(room, state)
-        self.deliver(room, room.catch_up(since))
+        self._adopt(room, state, since)
         await self._record([link for link in own.values() if link.room is room])
 
-    def _adopt(self, room: Room, state: RoomState) -> None:
-        """Take over a state that no sequence of entries leads to, and give it to the members."""
+    def _adopt(self, room: Room, state: RoomState, since: list[Entry]) -> None:
+        """Take over a state that no sequence of entries leads to, and give it to the members.
+
+        ``state`` has the members of after ``since``, at the offset before it.
+        """
         if state.epoch == room.epoch and state.off <= room.off:
             return
-        outcomes = room.load(state)
+        for sid in room.positions:
+            room.positions[sid] = state.off
+        outcomes = room.load(state) + room.catch_up(since)
+        evictions = [outcome for outcome in outcomes if isinstance(outcome, Evict)]
+        # Who is out is told why; who has been brought back since then stays.
+        self.deliver(room, [evicted for evicted in evictions if evicted.sid not in room.members])
         frame = encode(
             server.SnapshotFrame(
                 off=state.off,
@@ -284,11 +294,10 @@ class Rooms:
             if link is None:
                 continue
             if sid in room.members:
-                room.positions[sid] = state.off
                 link.send(frame)
             else:
                 self._evict(link, Evict(sid, "timeout"))
-        self.deliver(room, outcomes)
+        self.deliver(room, [outcome for outcome in outcomes if not isinstance(outcome, Evict)])
 
 
 def close_code(reason: str) -> tuple[CloseCode, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import http
 import logging
 import signal
 import socket
@@ -15,27 +14,25 @@ from typing import TypeVar
 from callcluster_common import directive, keyset, watched_file
 from callcluster_common.control import ControlServer
 from callcluster_common.messages.types import (
-    BEARER_SUBPROTOCOL_PREFIX,
     MAX_FRAME_BYTES,
     SUBPROTOCOL,
     CloseCode,
 )
 from callcluster_common.reports import SignalingReport
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import MultipleValuesError
-from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
-from callcluster_signaling import drain, metrics, origins
+from callcluster_signaling import drain, metrics
+from callcluster_signaling.allowance import Rates
 from callcluster_signaling.bus import TOUCH_SECONDS, Bus
 from callcluster_signaling.bus.choice import make_bus
+from callcluster_signaling.handshake import Handshakes, address_of, offered_token, select_subprotocol
 from callcluster_signaling.hub import Hub
-from callcluster_signaling.limits import Doorkeeper, address_group
+from callcluster_signaling.limits import Doorkeeper
 from callcluster_signaling.links import CLOSE_SECONDS
 from callcluster_signaling.pod import Pod
 from callcluster_signaling.session import Policy
 from callcluster_signaling.settings import Settings
-from callcluster_signaling.site import Site, plain
+from callcluster_signaling.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +62,26 @@ class SignalingServer:
         self._settings = settings
         self.bus = bus
         self.pod = Pod(
-            Policy(settings.jwt_secret, settings.guest_access, settings.resume_window_seconds),
+            Policy(
+                settings.jwt_secret,
+                settings.guest_access,
+                settings.resume_window_seconds,
+                Rates(settings.messages_per_second, settings.bytes_per_second),
+            ),
             bus,
             settings.room_salt,
         )
         self.hub = Hub(self.pod)
         self._drained: asyncio.Task[None] | None = None
-        self._site = Site(settings.web_root)
-        self._door = Doorkeeper()
+        self._door = Doorkeeper(settings.sockets_per_address)
+        self._handshakes = Handshakes(
+            Site(settings.web_root),
+            self._door,
+            settings.cors_origins,
+            self.pod.counts,
+            draining=lambda: self._drained is not None,
+            now=self.pod.now,
+        )
         self._lag = 0.0
         self._broken: str | None = None
         self._control_keys: keyset.KeySet | None = None
@@ -103,8 +112,8 @@ class SignalingServer:
             self._handle,
             sock=sock,
             backlog=1024,
-            process_request=self._process_request,
-            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            process_request=self._handshakes.process,
+            select_subprotocol=select_subprotocol,
             compression=None,
             max_size=2 * MAX_FRAME_BYTES,
             max_queue=16,
@@ -154,52 +163,22 @@ class SignalingServer:
 
     # The port for clients
 
-    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        try:
-            return self._answer(connection, request)
-        except MultipleValuesError:
-            return plain(http.HTTPStatus.BAD_REQUEST, "a header is there twice")
-
-    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        if "websocket" not in request.headers.get("Upgrade", "").lower():
-            if request.method not in ("GET", "HEAD"):
-                return plain(http.HTTPStatus.METHOD_NOT_ALLOWED, "GET or HEAD", Allow="GET, HEAD")
-            etag = request.headers.get("If-None-Match")
-            return self._site.answer(request.path, etag, head=request.method == "HEAD")
-        refusal = self._refuse(connection, request)
-        if refusal is None:
-            return None
-        reason, response = refusal
-        self.pod.counts.refused_handshakes[reason] += 1
-        return response
-
-    def _refuse(self, connection: ServerConnection, request: Request) -> tuple[str, Response] | None:
-        path, _, query = request.path.partition("?")
-        if path not in ("/", "/ws"):
-            return "path", plain(http.HTTPStatus.NOT_FOUND, "the socket is at / or /ws")
-        if "token=" in query:
-            text = "a token never goes into the URL: send it in hello, or as the subprotocol bearer.<jwt>"
-            return "token_in_url", plain(http.HTTPStatus.BAD_REQUEST, text)
-        if self._drained is not None:
-            text = "this server is going away; try again"
-            return "draining", plain(http.HTTPStatus.SERVICE_UNAVAILABLE, text, Retry_After="1")
-        if not origins.allowed(request.headers.get("Origin"), self._settings.cors_origins):
-            return "origin", plain(http.HTTPStatus.FORBIDDEN, "this origin is not in CORS_ORIGINS")
-        wait = self._door.knock(_address(connection), self.pod.now())
-        if wait:
-            text = "too many connections from this address"
-            return "rate", plain(http.HTTPStatus.TOO_MANY_REQUESTS, text, Retry_After=str(int(wait) + 1))
-        return None
-
     async def _handle(self, connection: ServerConnection) -> None:
-        address = _address(connection)
-        offered = _bearer(connection.request)
+        address = address_of(connection)
+        offered = offered_token(connection.request)
         # They take kilobytes for as long as the socket lives, and may hold a token.
         for part in (connection.request, connection.response):
             if part is not None:
                 part.headers.clear()
+        if connection.subprotocol != SUBPROTOCOL:
+            self.pod.counts.closed[CloseCode.UNSUPPORTED_VERSION] += 1
+            await connection.close(CloseCode.UNSUPPORTED_VERSION, f"this server speaks {SUBPROTOCOL}")
+            return
         self._door.enter(address)
-        await self.hub.serve(connection, offered, lambda: self._door.settle(address))
+        try:
+            await self.hub.serve(connection, offered, lambda: self._door.settle(address))
+        finally:
+            self._door.leave(address)
 
     # The control port
 
@@ -254,6 +233,7 @@ class SignalingServer:
             self._lag = max(0.0, now - due)
             self.hub.tick(now, self.pod.wall())
             self.pod.rooms.tick(now)
+            self.pod.tick(now)
             if now - touched > TOUCH_SECONDS:
                 touched = now
                 self.bus.touch_sessions(list(self.pod.links))
@@ -287,21 +267,6 @@ def listening(port: int, host: str = "") -> socket.socket:
     if socket.has_dualstack_ipv6():
         return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
     return socket.create_server(("", port))
-
-
-def _address(connection: ServerConnection) -> str:
-    peer = connection.remote_address
-    return address_group(peer[0]) if peer else ""
-
-
-def _bearer(request: Request | None) -> str | None:
-    if request is None:
-        return None
-    for header in request.headers.get_all("Sec-WebSocket-Protocol"):
-        for offer in header.split(","):
-            if offer.strip().startswith(BEARER_SUBPROTOCOL_PREFIX):
-                return offer.strip().removeprefix(BEARER_SUBPROTOCOL_PREFIX)
-    return None
 
 
 async def run(settings: Settings) -> int:

@@ -11,11 +11,10 @@ import hmac
 import re as regex
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Literal
 
-import msgspec
 from callcluster_common.messages import client, server
 from callcluster_common.messages.types import (
     ERRORS,
@@ -26,14 +25,13 @@ from callcluster_common.messages.types import (
     Grants,
     Limits,
     Member,
-    ToMember,
 )
 
-from callcluster_signaling import answers
+from callcluster_signaling import answers, members
 from callcluster_signaling import effects as do
+from callcluster_signaling.allowance import Allowance, Rates
 from callcluster_signaling.answers import encode
 from callcluster_signaling.bus import Person
-from callcluster_signaling.limits import ICE, KEYS, MAX_STRIKES, MESSAGES, Bucket
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.reading import UnreadableError, read, request_id
 from callcluster_signaling.record import Record
@@ -42,7 +40,6 @@ from callcluster_signaling.tokens import Identity, TokenError, guest, opaque, ve
 
 HELLO_SECONDS = 3.0
 OPENING_SECONDS = 15.0
-FEATURES = ["keys", "moderation", "resume", "turn"]
 RESUME_TOKEN = regex.compile(r"([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]{43})")
 
 Effects = list[do.Effect]
@@ -64,6 +61,7 @@ class Policy:
     jwt_secret: str
     guest_access: bool
     resume_window_seconds: int
+    rates: Rates = field(default_factory=Rates)
 
 
 class Session:
@@ -72,13 +70,10 @@ class Session:
     __slots__ = (
         "_born",
         "_counts",
-        "_ice",
-        "_keys",
-        "_meter",
         "_offered",
         "_policy",
         "_replies",
-        "_strikes",
+        "allowance",
         "attempt",
         "cid",
         "identity",
@@ -96,11 +91,8 @@ class Session:
         self._counts = counts
         self._offered = offered
         self._born = now
-        self._meter = Bucket(MESSAGES, now)
-        self._ice: Bucket | None = None
-        self._keys: Bucket | None = None
+        self.allowance = Allowance(policy.rates, now)
         self._replies = Replies()
-        self._strikes = 0
         self.phase = Phase.NEW
         self.sid = ""
         self.resume_token = ""
@@ -118,8 +110,10 @@ class Session:
         """The first frame."""
         data = server.WelcomeData(
             versions=[SUBPROTOCOL],
-            features=FEATURES,
-            limits=Limits(),
+            limits=Limits(
+                messages_per_second=self._policy.rates.messages_per_second,
+                bytes_per_second=self._policy.rates.bytes_per_second,
+            ),
             guest=self._policy.guest_access,
         )
         return encode(server.Welcome(d=data))
@@ -130,18 +124,19 @@ class Session:
             return []
         if isinstance(raw, bytes):
             return self.close(CloseCode.PROTOCOL_ERROR, "text frames only")
-        self._counts.received_bytes += len(raw)
-        if len(raw) > (MAX_FRAME_BYTES_BEFORE_HELLO if self.phase is Phase.NEW else MAX_FRAME_BYTES):
+        size = len(raw) if raw.isascii() else len(raw.encode(errors="surrogatepass"))
+        self._counts.received_bytes += size
+        wait = self.allowance.frame(size, now)
+        if size > (MAX_FRAME_BYTES_BEFORE_HELLO if self.phase is Phase.NEW else MAX_FRAME_BYTES):
             if self.phase is Phase.NEW:
                 return self.close(CloseCode.PROTOCOL_ERROR, "the first frame is too large")
-            return self._strike(request_id(raw), "too_large")
-        wait = self._meter.take(now)
+            return self._strike(now, request_id(raw), "too_large")
         if wait:
-            return self._strike(request_id(raw), "rate_limited", retry_after=wait)
+            return self._strike(now, request_id(raw), "rate_limited", retry_after=wait)
         try:
             frame = read(raw)
         except UnreadableError as error:
-            return self._strike(error.request, error.code, str(error))
+            return self._strike(now, error.request, error.code, str(error))
         self._counts.received[_TAGS[type(frame)]] += 1
         if frame.id is not None:
             known = self._replies.begin(frame.id, now)
@@ -151,7 +146,12 @@ class Session:
                 return self._repeat(frame, known)
         if self.phase is Phase.NEW and not isinstance(frame, client.Hello | client.Resume | client.Ping):
             return self.fail(frame.id, "not_authenticated")
-        return _HANDLERS[type(frame)](self, frame, now)
+        handler = _HANDLERS.get(type(frame))
+        if handler is not None:
+            return handler(self, frame, now)
+        if self.phase is not Phase.JOINED:
+            return self.fail(frame.id, "not_joined")
+        return members.HANDLERS[type(frame)](self, frame, now)
 
     def tick(self, now: float, wall: float) -> Effects:
         """Time passed."""
@@ -239,6 +239,12 @@ class Session:
         """TURN credentials were sent: fresh ones are due at half of their life."""
         self.turn_due = now + ttl / 2 if ttl else None
 
+    def limited(self, re: str | None, wait: float, now: float) -> Effects:
+        """A request came too soon; it may be repeated in ``wait`` seconds."""
+        if re is not None:
+            self._replies.forget(re)
+        return self._strike(now, re, "rate_limited", retry_after=wait)
+
     @property
     def record(self) -> Record:
         """What another pod needs to take this session up."""
@@ -271,12 +277,11 @@ class Session:
         return [do.Send(answers.ok(frame.id))]
 
     def _strike(
-        self, re: str | None, code: str, message: str = "", retry_after: float | None = None
+        self, now: float, re: str | None, code: str, message: str = "", retry_after: float | None = None
     ) -> Effects:
-        self._strikes += 1
-        if self._strikes > MAX_STRIKES:
+        if self.allowance.strike(now):
             if code == "rate_limited":
-                return self.close(CloseCode.RATE_LIMITED, "too many messages")
+                return self.close(CloseCode.RATE_LIMITED, "too many messages or bytes")
             return self.close(CloseCode.PROTOCOL_ERROR, "too many frames that can't be used")
         return [do.Send(answers.error(re, code, message, retry_after), code)]
 
@@ -324,82 +329,6 @@ class Session:
     def _bye(self, frame: client.Bye, now: float) -> Effects:
         return [do.Leave(frame.id, True)]
 
-    def _relay(
-        self, frame: client.Offer | client.Answer | client.Ice | client.Restart, now: float
-    ) -> Effects:
-        if self.phase is not Phase.JOINED:
-            return self.fail(frame.id, "not_joined")
-        to = frame.to
-        if isinstance(frame, client.Ice):
-            if self._ice is None:
-                self._ice = Bucket(ICE, now)
-            if wait := self._ice.take(now):
-                return self._limited(frame.id, wait)
-            return [do.Publish(frame.id, to.sid, server.IceRelay(from_=self.sid, d=frame.d))]
-        if isinstance(frame, client.Offer):
-            return [do.Publish(frame.id, to.sid, server.OfferRelay(from_=self.sid, d=frame.d))]
-        if isinstance(frame, client.Answer):
-            return [do.Publish(frame.id, to.sid, server.AnswerRelay(from_=self.sid, d=frame.d))]
-        return [do.Publish(frame.id, to.sid, server.RestartRelay(from_=self.sid, d=frame.d))]
-
-    def _limited(self, re: str | None, wait: float) -> Effects:
-        if re is not None:
-            self._replies.forget(re)
-        return self._strike(re, "rate_limited", retry_after=wait)
-
-    def _msg(self, frame: client.Msg, now: float) -> Effects:
-        if self.phase is not Phase.JOINED:
-            return self.fail(frame.id, "not_joined")
-        if not self.identity.grants.msg:
-            return self.fail(frame.id, "forbidden")
-        to = frame.to.sid if isinstance(frame.to, ToMember) else ""
-        return [do.Publish(frame.id, to, server.MsgRelay(from_=self.sid, d=frame.d))]
-
-    def _state(self, frame: client.State, now: float) -> Effects:
-        if self.phase is not Phase.JOINED or self.member is None:
-            return self.fail(frame.id, "not_joined")
-        pub = self.identity.grants.pub
-        wanted = {"mic": frame.d.audio, "cam": frame.d.video, "screen": frame.d.screen}
-        if any(on and source not in pub for source, on in wanted.items()):
-            return self.fail(frame.id, "forbidden", "the token does not allow this source")
-        event = server.Event(d=server.EventData(kind="updated", sid=self.sid, state=frame.d))
-        return [do.Publish(frame.id, "", event, member=msgspec.structs.replace(self.member, state=frame.d))]
-
-    def _seal(self, frame: client.KeySend | client.KeyAck | client.KeyRequest, now: float) -> Effects:
-        if self.phase is not Phase.JOINED:
-            return self.fail(frame.id, "not_joined")
-        if isinstance(frame, client.KeyAck):
-            data = encode(server.KeyAckRelay(from_=self.sid, d=frame.d))
-            return [do.Seal(frame.id, [(frame.to.sid, data)], True)]
-        if self._keys is None:
-            self._keys = Bucket(KEYS, now)
-        if wait := self._keys.take(now):
-            return self._limited(frame.id, wait)
-        if isinstance(frame, client.KeyRequest):
-            data = encode(server.KeyRequestRelay(from_=self.sid, d=frame.d))
-            return [do.Seal(frame.id, [(frame.to.sid, data)], True)]
-        parcels = [
-            (entry.to, encode(server.KeyDeliver(from_=self.sid, d=server.KeyDeliverData(entry.body))))
-            for entry in frame.d.entries
-        ]
-        return [do.Seal(frame.id, parcels, False)]
-
-    def _moderate(
-        self, frame: client.ModKick | client.ModMute | client.ModLock | client.ModEnd, now: float
-    ) -> Effects:
-        if self.phase is not Phase.JOINED:
-            return self.fail(frame.id, "not_joined")
-        if not self.identity.grants.mod:
-            return self.fail(frame.id, "forbidden")
-        if isinstance(frame, client.ModKick):
-            return [do.Kick(frame.id, frame.d.sid, frame.d.ban_s * 1000)]
-        if isinstance(frame, client.ModMute):
-            return [do.Mute(frame.id, frame.d.sid, frame.d.kind)]
-        if isinstance(frame, client.ModLock):
-            event = server.Event(d=server.EventData(kind="locked", locked=frame.d.locked))
-            return [do.Publish(frame.id, "", event, locked=frame.d.locked)]
-        return [do.End(frame.id)]
-
     def _turn(self, frame: client.TurnRefresh, now: float) -> Effects:
         return [do.Turn(frame.id)]
 
@@ -420,26 +349,14 @@ class Session:
 
 
 _HANDLERS: dict[type[client.Frame], Callable[..., Effects]] = {
+    # What needs no room; the rest is in members.HANDLERS.
     client.Hello: Session._hello,
     client.Resume: Session._resume,
     client.Join: Session._join,
     client.Leave: Session._leave,
     client.Bye: Session._bye,
-    client.Offer: Session._relay,
-    client.Answer: Session._relay,
-    client.Ice: Session._relay,
-    client.Restart: Session._relay,
-    client.KeySend: Session._seal,
-    client.KeyAck: Session._seal,
-    client.KeyRequest: Session._seal,
-    client.Msg: Session._msg,
-    client.State: Session._state,
-    client.ModKick: Session._moderate,
-    client.ModMute: Session._moderate,
-    client.ModLock: Session._moderate,
-    client.ModEnd: Session._moderate,
     client.TurnRefresh: Session._turn,
     client.TokenRefresh: Session._token,
     client.Ping: Session._ping,
 }
-_TAGS = {kind: str(kind.__struct_config__.tag) for kind in _HANDLERS}
+_TAGS = {kind: str(kind.__struct_config__.tag) for kind in (*_HANDLERS, *members.HANDLERS)}

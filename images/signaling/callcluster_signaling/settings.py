@@ -15,6 +15,8 @@ from redis.asyncio.connection import parse_url
 
 from callcluster_signaling.tokens import MIN_SECRET_BYTES
 
+MIN_BYTES_PER_SECOND = 16_384
+"""Below it the burst would not hold the largest frame."""
 DEFAULT_WEB_ROOT = Path(__file__).resolve().parent.parent / "web"
 
 
@@ -39,6 +41,10 @@ class Settings:
     pod_name: str
     drain_spread_seconds: int
     resume_window_seconds: int
+    messages_per_second: int
+    bytes_per_second: int
+    sockets_per_address: int
+    """Of one public address; 0 for any number."""
     web_root: Path
 
 
@@ -95,5 +101,8 @@ def read(environment: Environment) -> Settings:
         pod_name=environment.text("POD_NAME", socket.gethostname()),
         drain_spread_seconds=environment.integer("DRAIN_SPREAD_SECONDS", 45, high=3600),
         resume_window_seconds=environment.integer("RESUME_WINDOW_SECONDS", 60, low=1, high=120),
+        messages_per_second=environment.integer("MESSAGES_PER_SECOND", 30, low=1),
+        bytes_per_second=environment.integer("BYTES_PER_SECOND", 65_536, low=MIN_BYTES_PER_SECOND),
+        sockets_per_address=environment.integer("SOCKETS_PER_ADDRESS", 2_000),
         web_root=environment.path("WEB_ROOT") or DEFAULT_WEB_ROOT,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import http
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from websockets.datastructures import Headers
@@ -63,11 +64,30 @@ def _response(
     return Response(status.value, status.phrase, Headers(fields), body)
 
 
+class File(NamedTuple):
+    """A file that is served."""
+
+    body: bytes
+    tag: str
+    kind: str
+
+
 class Site:
-    """The files below one directory."""
+    """The files below one directory, as they were when the process started."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root.resolve()
+        root = root.resolve()
+        self._files: dict[str, File] = {}
+        for directory in DIRECTORIES:
+            for path in sorted((root / directory).rglob("*")):
+                # A link may lead out of the directory.
+                inside = path.resolve().is_relative_to(root / directory)
+                if inside and path.suffix in TYPES and path.is_file():
+                    body = path.read_bytes()
+                    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+                    self._files["/" + path.relative_to(root).as_posix()] = File(
+                        body, tag, TYPES[path.suffix]
+                    )
 
     def answer(self, target: str, etag: str | None, *, head: bool = False) -> Response:
         """Answer a GET or HEAD.
@@ -77,35 +97,23 @@ class Site:
             etag: the request's ``If-None-Match``.
             head: leave the body out.
         """
-        path = self._locate(target)
-        if path is None:
+        file = self._find(target)
+        if file is None:
             return plain(http.HTTPStatus.NOT_FOUND, "not found")
-        body = path.read_bytes()
-        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers = {"ETag": tag, "Cache-Control": "no-cache"}
-        if etag is not None and tag in etag:
+        headers = {"ETag": file.tag, "Cache-Control": "no-cache"}
+        if etag is not None and file.tag in etag:
             return _response(http.HTTPStatus.NOT_MODIFIED, b"", headers)
-        headers["Content-Type"] = TYPES[path.suffix]
-        return _response(http.HTTPStatus.OK, b"" if head else body, headers, len(body))
+        headers["Content-Type"] = file.kind
+        return _response(http.HTTPStatus.OK, b"" if head else file.body, headers, len(file.body))
 
-    def _locate(self, target: str) -> Path | None:
+    def _find(self, target: str) -> File | None:
         try:
             name = unquote(urlsplit(target).path)
         except ValueError:
             # What looks like a host in brackets and is none.
             return None
         if name == "/":
-            name = "/app/index.html"
-        elif name.endswith("/"):
+            name = "/app/"
+        if name.endswith("/"):
             name += "index.html"
-        parts = PurePosixPath(name).parts[1:]
-        if not parts or parts[0] not in DIRECTORIES or "\0" in name or "\\" in name:
-            return None
-        try:
-            path = self._root.joinpath(*parts).resolve()
-            # Once more: by way of ".." a name may lead out of the directory that it begins with.
-            inside = any(path.is_relative_to(self._root / directory) for directory in DIRECTORIES)
-            found = inside and path.suffix in TYPES and path.is_file()
-        except OSError:
-            return None
-        return path if found else None
+        return self._files.get(name)

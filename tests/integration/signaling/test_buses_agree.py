@@ -33,7 +33,13 @@ CLAIM = st.sampled_from(["pod.1", "pod.2"])
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("join"), SID, CLAIM, st.booleans(), st.sampled_from([1, 2, 9])),
-        st.tuples(st.just("publish"), SID, CLAIM, st.sampled_from([b"", b"L1", b"L0", b'M{"sid":"x"}'])),
+        st.tuples(
+            st.just("publish"),
+            SID,
+            CLAIM,
+            st.sampled_from([b"", b"L1", b"L0", b'M{"sid":"x"}']),
+            st.sampled_from(["", *SIDS]),
+        ),
         st.tuples(st.just("stale"), SID, CLAIM),
         st.tuples(st.just("attach"), SID, CLAIM, st.integers(0, 3), st.integers(0, 12), st.booleans()),
         st.tuples(st.just("detach"), SID, CLAIM),
@@ -75,9 +81,9 @@ class Script:
         self._epoch = ""
         self._numbers = itertools.count(1)
 
-    def _line(self, sender: str, asked: bool = True) -> bytes:
+    def _line(self, sender: str, asked: bool = True, to: str = "") -> bytes:
         number = next(self._numbers)
-        return make_line(Head(f"pod.{number}", sender, "", f"q{number}" if asked else ""), b'{"t":"ev"}')
+        return make_line(Head(f"pod.{number}", sender, to, f"q{number}" if asked else ""), b'{"t":"ev"}')
 
     @staticmethod
     def _plain(state: RoomState) -> Any:
@@ -108,15 +114,17 @@ class Script:
         self._epoch = state.epoch
         return self._plain(state)
 
-    async def _publish(self, sid: str, claim: str, change: bytes, epoch: str | None = None) -> Any:
-        line = self._line(sid)
+    async def _publish(
+        self, sid: str, claim: str, change: bytes, to: str = "", epoch: str | None = None
+    ) -> Any:
+        line = self._line(sid, to=to)
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         epoch = self._epoch if epoch is None else epoch
         self.bus.publish(self.keys, epoch, claim, split_line(line)[0], line, change, done.set_result)
         return await done
 
     async def _stale(self, sid: str, claim: str) -> Any:
-        return await self._publish(sid, claim, b"", "long-ago")
+        return await self._publish(sid, claim, b"", epoch="long-ago")
 
     async def _attach(self, sid: str, claim: str, attempt: int, off: int, same: bool) -> Any:
         epoch = self._epoch if same else "long-ago"

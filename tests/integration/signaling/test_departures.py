@@ -3,6 +3,8 @@
 import json
 import secrets
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from callcluster_common import directive, room_names
 from callcluster_common.directive import Directive, RoomRule
 from kit.eventually import eventually
 from kit.redis_server import RedisServer
-from kit.sig_client import RequestFailedError, SigClient, token
+from kit.sig_client import MODERATOR, RequestFailedError, SigClient, token
 from kit.signaling_server import SignalingProcess, signaling
 
 
@@ -30,6 +32,33 @@ async def test_a_last_message_before_a_broken_connection_stops_no_clock(
     await eventually(lambda: server.running())
 
 
+@contextmanager
+def cut_off(server: SignalingProcess, redis_server: RedisServer) -> Iterator[None]:
+    """Nothing that happens meanwhile reaches the server."""
+    pod = json.loads(next(line for line in server.log if '"msg": "serving"' in line))["id"]
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        clients = redis_server.call("CLIENT", "LIST").decode().splitlines()
+        number = next(line for line in clients if f"name=signaling-{pod}" in line).split()[0]
+        redis_server.call("CLIENT", "KILL", "ID", number.removeprefix("id="))
+        yield
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.redis
+async def test_a_member_that_was_kicked_while_its_pod_was_cut_off_is_told_so(
+    redis_server: RedisServer,
+) -> None:
+    room = f"room-{secrets.token_hex(6)}"
+    with signaling(redis_server.url) as old, signaling(redis_server.url) as new:
+        member = await SigClient.member(old.url, room)
+        moderator = await SigClient.member(new.url, room, token(g=MODERATOR))
+        with cut_off(old, redis_server):
+            await moderator.request("mod.kick", {"sid": member.sid})
+        assert await member.closes(within=20) == 4502
+
+
 @pytest.mark.redis
 async def test_a_pod_that_missed_the_news_of_a_moved_session_leaves_its_record_alone(
     redis_server: RedisServer,
@@ -37,13 +66,8 @@ async def test_a_pod_that_missed_the_news_of_a_moved_session_leaves_its_record_a
     room = f"room-{secrets.token_hex(6)}"
     with signaling(redis_server.url) as old, signaling(redis_server.url) as new:
         member = await SigClient.member(old.url, room)
-        pod = json.loads(next(line for line in old.log if '"msg": "serving"' in line))["id"]
-        old.process.send_signal(signal.SIGSTOP)
-        clients = redis_server.call("CLIENT", "LIST").decode().splitlines()
-        number = next(line for line in clients if f"name=signaling-{pod}" in line).split()[0]
-        redis_server.call("CLIENT", "KILL", "ID", number.removeprefix("id="))
-        moved = await member.resume_on(new.url)
-        old.process.send_signal(signal.SIGCONT)
+        with cut_off(old, redis_server):
+            moved = await member.resume_on(new.url)
         assert await member.closes(within=20) == 4005
 
         moved.abort()

@@ -16,7 +16,7 @@ from callcluster_signaling.settings import DEFAULT_WEB_ROOT
 from kit.sig_client import SigClient, token
 from kit.signaling_server import SignalingProcess, signaling
 from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,7 @@ def test_a_plain_get_answers_with_the_page(strict: SignalingProcess) -> None:
         ("/", "null", 403),
         ("/ws?token=abc", "https://calls.example", 400),
         ("/?access_token=abc", "https://calls.example", 400),
+        ("/?x=" + token(), "https://calls.example", 400),
         ("/elsewhere", "https://calls.example", 404),
     ],
 )
@@ -91,8 +92,25 @@ def test_the_usual_limit_of_open_files_is_raised() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_credentials_in_the_url_of_the_page_are_refused_and_never_logged() -> None:
+    planted = token()
+    with signaling(LOG_LEVEL="debug") as server:
+        assert _get(server, f"/?jwt={planted}")[0] == 400
+        assert _get(server, f"/ws?q={planted}")[0] == 400
+        assert planted not in server.text
+
+
+async def test_another_version_of_the_protocol_gets_a_close_code_that_its_page_can_see(
+    strict: SignalingProcess,
+) -> None:
+    async with connect(strict.url, subprotocols=["sig.v9"]) as ws:  # type: ignore[list-item]
+        with pytest.raises(ConnectionClosed):
+            await ws.recv()
+        assert ws.close_code == 4505
+
+
 async def test_the_subprotocol_must_be_offered(strict: SignalingProcess) -> None:
-    for offers in (None, ["sig.v0"]):
+    for offers in (None, ["chat"]):
         with pytest.raises(InvalidStatus) as refused:
             await connect(strict.url, subprotocols=offers)  # type: ignore[arg-type]
         assert refused.value.response.status_code == 400

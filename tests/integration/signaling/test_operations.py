@@ -85,6 +85,27 @@ async def _report(server: SignalingProcess) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.redis
+async def test_a_room_that_is_closed_while_redis_is_away_ends_when_it_is_back(files: Files) -> None:
+    room = new_room()
+    redis = RedisServer()
+    redis.start()
+    try:
+        with signaling(redis.url, **files.settings) as server:
+            member = await SigClient.member(server.url, room)
+            redis.dump()
+            redis.kill()
+            await eventually(lambda: server.metric("sig_bus_up") == 0)
+            key = room_names.room_key(b"salt-of-the-tests", room)
+            files.rules(rooms=(directive.RoomRule(key, max_participants=9, closed=True),))
+            await eventually(lambda: "could not be ended yet" in server.text)
+            assert member.closed is None
+            redis.start()
+            assert await member.closes(within=20) == 4503
+    finally:
+        redis.close()
+
+
 # TURN
 
 

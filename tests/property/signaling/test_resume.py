@@ -78,8 +78,8 @@ class World:
         self._publish([entry])
 
     def pump(self, pod: int, count: int) -> None:
-        for off, line in self.pushes[pod][:count]:
-            self._deliver(pod, list(self.rooms[pod].receive("e1", off, line)))
+        for entry in self.pushes[pod][:count]:
+            self._deliver(pod, list(self.rooms[pod].receive("e1", entry.off, entry.line)))
         del self.pushes[pod][:count]
 
     def lose(self, pod: int) -> None:

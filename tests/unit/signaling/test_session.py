@@ -5,7 +5,8 @@ import msgspec
 import pytest
 from callcluster_common.messages.types import CloseCode, Member
 from callcluster_signaling import effects as do
-from callcluster_signaling.limits import MAX_STRIKES
+from callcluster_signaling.allowance import Rates
+from callcluster_signaling.limits import STRIKES
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.record import Record
 from callcluster_signaling.session import Phase, Policy, Session
@@ -226,9 +227,15 @@ def test_binary_frames_end_the_connection() -> None:
 
 def test_a_client_that_sends_rubbish_only_is_cut_off() -> None:
     session = joined()
-    for number in range(MAX_STRIKES):
-        assert error(session.receive("{", float(number))) == "malformed"
-    assert closed(session.receive("{", 1000.0)) == CloseCode.PROTOCOL_ERROR
+    for number in range(100):
+        assert error(session.receive("{", 0.0)) == "malformed", number
+    assert closed(session.receive("{", 0.0)) == CloseCode.PROTOCOL_ERROR
+
+
+def test_a_slip_now_and_then_never_adds_up_to_a_cut() -> None:
+    session = joined()
+    for number in range(500):
+        assert error(session.receive("{", 20.0 * number)) == "malformed"
 
 
 # Rates
@@ -248,7 +255,28 @@ def test_a_flood_is_limited_and_in_the_end_cut_off() -> None:
         codes.append(reply["d"].get("code", "pong") if reply["t"] == "error" else "pong")
     assert codes.count("pong") == 120
     assert codes[-1] == CloseCode.RATE_LIMITED
-    assert codes.count("rate_limited") == MAX_STRIKES
+    assert codes.count("rate_limited") == STRIKES.burst
+
+
+def test_bytes_are_limited_beside_messages() -> None:
+    session = Session(Policy(SECRET, False, 60, Rates(bytes_per_second=16_384)), 0.0, Counts())
+    large = frame("ping", {"ts": 1.0}) + " " * 60_000
+    (effect,) = session.receive(frame("hello", {"cid": "c" * 16, "token": token()}, id="h"), 0.0)
+    assert isinstance(effect, do.Open)
+    session.opened("h")
+    codes = [sent(session.receive(large, 1.0))["t"] for _ in range(8)]
+    assert codes == ["pong"] * 4 + ["error"] * 4
+    refused = sent(session.receive(large, 1.0))
+    assert refused["d"]["code"] == "rate_limited"
+    wait = 1.0 + refused["d"]["retry_after_ms"] / 1000
+    assert sent(session.receive(large, wait))["t"] == "pong"
+
+
+def test_bytes_count_as_they_travel() -> None:
+    counts = Counts()
+    session = Session(Policy(SECRET, False, 60), 0.0, counts)
+    session.receive("\u20ac", 0.0)
+    assert counts.received_bytes == 3
 
 
 def test_a_limited_request_may_be_repeated_under_its_id() -> None:

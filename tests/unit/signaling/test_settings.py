@@ -39,6 +39,9 @@ def test_a_missing_secret_is_named() -> None:
         ("REDIS_URL", "redis://host:port", "REDIS_URL must look like"),
         ("CORS_ORIGINS", "example.org", "CORS_ORIGINS takes origins"),
         ("CORS_ORIGINS", "https://example.org/page", "CORS_ORIGINS takes origins"),
+        ("BYTES_PER_SECOND", "1000", "BYTES_PER_SECOND must be a whole number from 16384"),
+        ("MESSAGES_PER_SECOND", "0", "MESSAGES_PER_SECOND must be a whole number from 1"),
+        ("SOCKETS_PER_ADDRESS", "-1", "SOCKETS_PER_ADDRESS must be a whole number from 0"),
         ("GUEST_ACCESS", "maybe", "GUEST_ACCESS must be true or false"),
     ],
 )

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def test_an_unchanged_file_is_not_sent_again(site: Site) -> None:
     again = site.answer("/", f'W/"x", {tag}')
     assert (again.status_code, again.body) == (304, b"")
     assert site.answer("/", '"other"').status_code == 200
+
+
+def test_a_request_touches_no_disk(site: Site, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "web")
+    assert site.answer("/", None).body == b"<!doctype html>"
+    assert site.answer("/sdk/worker.js", None).status_code == 200
 
 
 def test_head_has_no_body_and_the_same_length(site: Site) -> None:

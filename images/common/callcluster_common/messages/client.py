@@ -23,6 +23,7 @@ from callcluster_common.messages.types import (
     Target,
     Token,
     ToMember,
+    whole,
 )
 
 
@@ -77,7 +78,7 @@ class KeyEntry(msgspec.Struct, forbid_unknown_fields=True):
     """A sealed media key for one member (docs/e2ee.md, section 4)."""
 
     to: Sid
-    body: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,1024}$")]
+    body: Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9_-]{1,1024}"))]
 
 
 class KeySendData(msgspec.Struct, forbid_unknown_fields=True):

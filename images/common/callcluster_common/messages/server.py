@@ -35,7 +35,6 @@ class WelcomeData(msgspec.Struct):
     """First frame of every socket."""
 
     versions: list[str]
-    features: list[str]
     limits: Limits
     guest: bool
     """Whether ``hello`` may come without a token."""

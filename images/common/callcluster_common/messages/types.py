@@ -10,6 +10,9 @@ import msgspec
 SUBPROTOCOL = "sig.v1"
 """WebSocket subprotocol that both sides must agree on."""
 
+SUBPROTOCOL_PREFIX = "sig."
+"""Of every version's subprotocol."""
+
 BEARER_SUBPROTOCOL_PREFIX = "bearer."
 """A second offered subprotocol may carry the token: ``bearer.<jwt>``; it is never selected."""
 
@@ -18,17 +21,26 @@ MAX_FRAME_BYTES_BEFORE_HELLO = 8_192
 MAX_SDP_BYTES = 32_768
 MAX_KEY_ENTRIES = 128
 
-Sid = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+
+def whole(pattern: str) -> str:
+    """A pattern for the whole value, in Python as in JavaScript and JSON Schema.
+
+    Python's ``$`` lets a line feed follow, and its ``\\Z`` means nothing elsewhere.
+    """
+    return rf"^{pattern}$(?!\n)"
+
+
+Sid = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9_-]{8,64}"))]
 RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-RoomId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
-ConnectionId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+RoomId = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9._~-]{1,128}"))]
+ConnectionId = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9_-]{8,64}"))]
 Token = Annotated[str, msgspec.Meta(min_length=1, max_length=4_096)]
-Key32 = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$")]
+Key32 = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9_-]{43}"))]
 """32 bytes, base64url without padding."""
-Signature = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{86}$")]
+Signature = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9_-]{86}"))]
 """64 bytes, base64url without padding."""
 Sdp = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_SDP_BYTES)]
-Sealed = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,2048}$")]
+Sealed = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9_-]{0,2048}"))]
 """Bytes that only members can open, base64url: the server relays them and never looks inside."""
 KeyId = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Offset = Annotated[int, msgspec.Meta(ge=0)]
@@ -80,7 +92,7 @@ ERRORS: dict[str, ErrorCode] = {
     "room_closed": ErrorCode("the room is closed", False),
     "banned": ErrorCode("the member was removed from this room and may not come back yet", False),
     "resume_failed": ErrorCode("the session is gone; `next` says how to go on", False),
-    "rate_limited": ErrorCode("too many messages; wait `retry_after_ms`", True),
+    "rate_limited": ErrorCode("too many messages, or too many bytes; wait `retry_after_ms`", True),
     "unavailable": ErrorCode("the bus is out of reach; try again after `retry_after_ms`", True),
     "too_large": ErrorCode("the message exceeds a limit of `welcome`", False),
 }
@@ -172,4 +184,5 @@ class Limits(msgspec.Struct):
     message_bytes: int = 8_192
     key_entries: int = MAX_KEY_ENTRIES
     messages_per_second: int = 30
+    bytes_per_second: int = 65_536
     room_members: int = 500

@@ -6,7 +6,7 @@ A room is a ledger: entries in one total order, numbered without gaps within an 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -21,8 +21,9 @@ TOUCH_SECONDS = 60
 ROOM_MS = 300_000
 """How long an empty room is remembered, and with it its offset."""
 HISTORY_ENTRIES = 1_024
+HISTORY_BYTES = 4 << 20
 HISTORY_MS = 120_000
-"""What a room's stream keeps for those who come back."""
+"""What a room's stream keeps for those who come back: the oldest entries go first."""
 
 
 class Head(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -74,8 +75,8 @@ class Ticket(NamedTuple):
     """How long members are kept whose socket turns out to be gone."""
 
 
-class Entry(NamedTuple):
-    """One numbered line."""
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One numbered line. Thousands are kept: the garbage collector need not look at them."""
 
     off: int
     line: bytes
@@ -108,6 +109,7 @@ class Return(NamedTuple):
     since: int
     """The offset that ``missed`` goes on from."""
     missed: list[Entry]
+    """Without what was meant for others alone."""
     requests: list[str]
     """Ids of its requests that the history knows."""
     previous: str
@@ -264,12 +266,19 @@ class Bus(Protocol):
         """The whole room."""
 
     async def restore(
-        self, room: RoomKeys, known: RoomState, people: dict[str, Person], epoch: str, keep_ms: int
+        self,
+        room: RoomKeys,
+        known: RoomState,
+        people: dict[str, Person],
+        kicked: Iterable[str],
+        epoch: str,
+        keep_ms: int,
     ) -> tuple[RoomState, list[Entry]]:
         """Rebuild a room that was lost, from what this pod knows; ``people`` are its own members.
 
-        Rooms that another pod has rebuilt already get this pod's own members only. Returns the members of
-        now at the offset at which the epoch began, and the entries since then; where those are not all
+        Rooms that another pod has rebuilt already get this pod's own members only; a call that began anew
+        gets nobody. Who was banned, or is among the ``kicked`` of any pod, stays out. Returns the members
+        of now at the offset at which the epoch began, and the entries since then; where those are not all
         kept any more, the offset of now.
         """
 

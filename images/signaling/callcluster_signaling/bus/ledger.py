@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
+import msgspec
+
 from callcluster_signaling.bus import (
     EPOCH_LOST,
+    HISTORY_BYTES,
     HISTORY_ENTRIES,
     HISTORY_MS,
     LEASE_MS,
@@ -35,6 +38,13 @@ class Owner:
         self.attempt = attempt
 
 
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """An entry of the history and when it was made."""
+
+    at: int
+    entry: Entry
+
+
 class Ledger:
     """State and history of one room. Times are milliseconds of one monotonic clock."""
 
@@ -42,7 +52,9 @@ class Ledger:
         self.epoch = ""
         self.off = 0
         self.locked = False
-        self.entries: deque[tuple[int, Entry]] = deque(maxlen=HISTORY_ENTRIES)
+        self.entries: deque[Kept] = deque()
+        self.bytes = 0
+        """Of the entries' lines."""
         self.members: dict[str, bytes] = {}
         self.owners: dict[str, Owner] = {}
         self.people: dict[str, Person] = {}
@@ -52,8 +64,14 @@ class Ledger:
     def _append(self, line: bytes, now: int) -> Entry:
         self.off += 1
         entry = Entry(self.off, line)
-        self.entries.append((now, entry))
+        self.entries.append(Kept(now, entry))
+        self.bytes += len(line)
+        while self.bytes > HISTORY_BYTES or len(self.entries) > HISTORY_ENTRIES:
+            self._drop_oldest()
         return entry
+
+    def _drop_oldest(self) -> None:
+        self.bytes -= len(self.entries.popleft().entry.line)
 
     def _forget(self, sid: str) -> None:
         for table in (self.members, self.owners, self.people, self.leases):
@@ -61,7 +79,7 @@ class Ledger:
 
     def forgettable(self, now: int) -> bool:
         """Whether the room has been empty for long, and bans nobody."""
-        last = self.entries[-1][0] if self.entries else 0
+        last = self.entries[-1].at if self.entries else 0
         return (
             not self.members and last + ROOM_MS < now and all(until <= now for until in self.bans.values())
         )
@@ -90,6 +108,7 @@ class Ledger:
         if not self.members:
             self.epoch, self.locked = ticket.epoch, False
             self.entries.clear()
+            self.bytes = 0
         published = []
         for sid in former:
             self._forget(sid)
@@ -132,7 +151,9 @@ class Ledger:
         previous, owner.claim, owner.attempt = owner.claim, claim, attempt
         self.leases[sid] = now + LEASE_MS
         missed = self._since(off, now) if epoch == self.epoch else None
-        heads = (split_line(entry.line)[0] for _, entry in self.entries)
+        if missed:
+            missed = [entry for entry in missed if split_line(entry.line)[0].to in ("", sid)]
+        heads = (split_line(kept.entry.line)[0] for kept in self.entries)
         requests = [head.request for head in heads if head.sender == sid and head.request]
         entry = self._append(line, now)
         if missed is None:
@@ -203,13 +224,13 @@ class Ledger:
         return published
 
     def _since(self, after: int, now: int) -> list[Entry] | None:
-        while self.entries and self.entries[0][0] < now - HISTORY_MS:
-            self.entries.popleft()
+        while self.entries and self.entries[0].at < now - HISTORY_MS:
+            self._drop_oldest()
         if after == self.off:
             return []
-        if after > self.off or not self.entries or self.entries[0][1].off > after + 1:
+        if after > self.off or not self.entries or self.entries[0].entry.off > after + 1:
             return None
-        return [entry for _, entry in self.entries if entry.off > after]
+        return [kept.entry for kept in self.entries if kept.entry.off > after]
 
     def history(self, after: int, now: int) -> History:
         """Entries after an offset."""

@@ -25,6 +25,8 @@ from callcluster_signaling.bus import (
 )
 from callcluster_signaling.bus.ledger import Ledger
 
+TIDY_MS = 10_000
+
 
 class SessionRecord:
     """What is kept of one session."""
@@ -48,6 +50,7 @@ class MemoryBus:
     def __init__(self) -> None:
         self._rooms: dict[str, Ledger] = {}
         self._subscribed: set[str] = set()
+        self._tidied = 0
         self._sessions: dict[str, SessionRecord] = {}
         self._pod = ""
         self._listener: Listener
@@ -80,11 +83,18 @@ class MemoryBus:
     async def stop(self) -> None:
         """Nothing to bring out."""
 
+    def _tidy(self, now: int) -> None:
+        """Forget what nobody has come back for, at most once in a while: it takes a look at everything."""
+        if now - self._tidied < TIDY_MS:
+            return
+        self._tidied = now
+        self._sessions = {sid: kept for sid, kept in self._sessions.items() if kept.expires > now}
+        self._rooms = {name: kept for name, kept in self._rooms.items() if not kept.forgettable(now)}
+
     async def put_session(self, sid: str, secret: str, record: bytes, attempt: int) -> None:
         """See the port."""
         now = _now()
-        if sid not in self._sessions:
-            self._sessions = {key: kept for key, kept in self._sessions.items() if kept.expires > now}
+        self._tidy(now)
         self._sessions[sid] = SessionRecord(secret, record, attempt, now + SESSION_MS)
 
     async def take_session(self, sid: str, secret: str, attempt: int) -> Session | None:
@@ -117,20 +127,19 @@ class MemoryBus:
         self._subscribed.discard(room.name)
 
     def _push(self, room: RoomKeys, entries: Iterable[Entry]) -> None:
-        if room.name in self._subscribed:
-            epoch = self._rooms[room.name].epoch
-            for off, line in entries:
-                self._listener.on_entry(room.name, epoch, off, line)
+        if room.name in self._subscribed and (ledger := self._rooms.get(room.name)) is not None:
+            for entry in entries:
+                self._listener.on_entry(room.name, ledger.epoch, entry.off, entry.line)
 
     async def join(self, room: RoomKeys, ticket: Ticket) -> RoomState:
         """See the port."""
         now = _now()
-        if room.name not in self._rooms:
-            self._rooms = {name: kept for name, kept in self._rooms.items() if not kept.forgettable(now)}
-        ledger = self._rooms.setdefault(room.name, Ledger())
+        self._tidy(now)
+        ledger = self._rooms.get(room.name, Ledger())
         # A room whose last members went silently is looked after by nobody until somebody comes.
         self._push(room, ledger.sweep(ticket.uid, ticket.keep_ms, now))
         published = ledger.join(ticket, now)
+        self._rooms[room.name] = ledger
         state = ledger.state()
         self._push(room, published)
         return state
@@ -203,7 +212,13 @@ class MemoryBus:
         return ledger.state() if ledger else None
 
     async def restore(
-        self, room: RoomKeys, known: RoomState, people: dict[str, Person], epoch: str, keep_ms: int
+        self,
+        room: RoomKeys,
+        known: RoomState,
+        people: dict[str, Person],
+        kicked: Iterable[str],
+        epoch: str,
+        keep_ms: int,
     ) -> tuple[RoomState, list[Entry]]:
         """Memory is lost with the process alone, and then there is nobody to restore for."""
         return known, []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -302,10 +303,17 @@ class RedisBus:
         return found if found.epoch else None
 
     async def restore(
-        self, room: RoomKeys, known: RoomState, people: dict[str, Person], epoch: str, keep_ms: int
+        self,
+        room: RoomKeys,
+        known: RoomState,
+        people: dict[str, Person],
+        kicked: Iterable[str],
+        epoch: str,
+        keep_ms: int,
     ) -> tuple[RoomState, list[Entry]]:
         """See the port."""
         arguments: list[bytes | str | int] = [epoch, known.epoch, known.off, int(known.locked), keep_ms]
+        arguments.append(" ".join(kicked))
         for sid, line, claim in known.occupants:
             arguments += [sid, line, claim, " ".join(people[sid]) if sid in people else ""]
         reply, base, found = await self._eval("restore", room, *arguments)

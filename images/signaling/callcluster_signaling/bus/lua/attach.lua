@@ -14,12 +14,17 @@ if not recovered and found[3] == epoch then
 elseif not recovered then
   since = top
 end
+local function recipient(line, sid)
+  local fine, head = pcall(cjson.decode, string.match(line, '^[^\n]*'))
+  return fine and type(head) == 'table' and (not head[3] or head[3] == '' or head[3] == sid)
+end
+
 local missed, requests, first = {}, {}, nil
 for _, entry in ipairs(redis.call('XRANGE', events, '-', '+')) do
   local number = tonumber(string.match(entry[1], '^(%d+)'))
   local sender, request, kept = entry[2][2], entry[2][4], entry[2][6]
   first = first or number
-  if number > since then missed[#missed + 1] = {number, kept} end
+  if number > since and recipient(kept, sid) then missed[#missed + 1] = {number, kept} end
   if sender == sid and request ~= '' then requests[#requests + 1] = request end
 end
 local whole = since == top or (since < top and first and first <= since + 1)

@@ -4,10 +4,7 @@ local capacity, moderator, epoch, uid, keep_ms = unpack(ARGV, 9, 13)
 local time = now()
 -- A room whose last members died with their pod is looked after by nobody until somebody comes.
 sweep(uid, tonumber(keep_ms), time)
-for _, id in ipairs({user, jti}) do
-  local till = id ~= '' and redis.call('HGET', bans, id)
-  if till and tonumber(till) > time then return {'banned'} end
-end
+if refused(time, user, jti) then return {'banned'} end
 local former = {}
 local who = redis.call('HGETALL', people)
 for i = 1, #who, 2 do

@@ -1,17 +1,28 @@
 -- Stands before every script of a room. Times are milliseconds of Redis's own clock.
 local meta, events, members, owners = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local people, leases, bans, channel = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
-local LEASE_MS, ROOM_MS, HISTORY_MS, HISTORY_ENTRIES = 30000, 300000, 120000, 1024
+local LEASE_MS, ROOM_MS, HISTORY_MS, HISTORY_ENTRIES, HISTORY_BYTES = 30000, 300000, 120000, 1024, 4194304
 
 local function now()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- Drops the oldest entries while the stream holds too much. Each entry knows the count of bytes up to it.
+local function trim(total)
+  for _, entry in ipairs(redis.call('XRANGE', events, '-', '+', 'COUNT', 64)) do
+    local upto = tonumber(entry[2][8])
+    if not upto or total - upto <= HISTORY_BYTES then break end
+    redis.call('XDEL', events, entry[1])
+  end
+end
+
 -- Numbers a line, keeps it and pushes it.
 local function append(line, sender, request)
   local off = redis.call('HINCRBY', meta, 'off', 1)
-  redis.call('XADD', events, 'MAXLEN', '~', HISTORY_ENTRIES, off .. '-0', 'f', sender, 'i', request, 'e', line)
+  local total = redis.call('HINCRBY', meta, 'bytes', #line)
+  redis.call('XADD', events, 'MAXLEN', '~', HISTORY_ENTRIES, off .. '-0', 'f', sender, 'i', request, 'e', line, 't', total)
+  if off % 16 == 0 then trim(total) end
   redis.call('PEXPIRE', events, HISTORY_MS)
   redis.call('PUBLISH', channel, redis.call('HGET', meta, 'epoch') .. ' ' .. off .. ' ' .. line)
   return off
@@ -53,6 +64,20 @@ local function sweep(uid, keep_ms, time)
       append(left(uid, sid, 'timeout'), '', '')
     end
   end
+end
+
+-- Keeps an id (hashed user or token, or a sid) out for a while.
+local function refuse(id, ms)
+  redis.call('HSET', bans, id, now() + ms)
+  if redis.call('PTTL', bans) < ms then redis.call('PEXPIRE', bans, ms) end
+end
+
+local function refused(time, ...)
+  for _, id in ipairs({...}) do
+    local till = id ~= '' and redis.call('HGET', bans, id)
+    if till and tonumber(till) > time then return true end
+  end
+  return false
 end
 
 local function keep()

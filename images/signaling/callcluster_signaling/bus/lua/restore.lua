@@ -1,20 +1,26 @@
 -- Rebuilds a room from what one pod knows of it. ARGV: new epoch, known epoch, known offset, lock, ms to keep
--- those without a socket, then for each member: sid, line, claim, and its ids, or "" for another pod's.
-local epoch, known_epoch, known_off, locked, keep_ms = unpack(ARGV, 1, 5)
-local found = redis.call('HMGET', meta, 'epoch', 'off')
+-- those without a socket, sids known to be kicked, then for each member: sid, line, claim, and its ids, or ""
+-- for another pod's.
+local epoch, known_epoch, known_off, locked, keep_ms, kicked = unpack(ARGV, 1, 6)
+local found = redis.call('HMGET', meta, 'epoch', 'off', 'former')
 local off = tonumber(found[2] or 0)
 -- An offset below one that was seen: a failover lost the latest writes.
 local lost = not found[1] or (found[1] == known_epoch and off < tonumber(known_off))
+-- Another pod has rebuilt what this one knows. In any other epoch its members have no place.
+local rebuilt = found[3] == known_epoch
 local time = now()
 if lost then
   redis.call('DEL', members, owners, people, leases, events)
   off = math.max(off, tonumber(known_off))
   redis.call('HSET', meta, 'epoch', epoch, 'off', off, 'locked', locked, 'former', known_epoch, 'base', off)
 end
-for i = 6, #ARGV, 4 do
+for sid in string.gmatch(kicked, '%S+') do refuse(sid, ROOM_MS) end
+for i = 7, #ARGV, 4 do
   local sid, line, claim, ids = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local own = ids ~= ''
-  if lost or (own and not owner_of(sid)) then
+  local user, jti = string.match(ids, '^(%S*) %S* (%S*)$')
+  local welcome = not refused(time, sid, user or '', jti or '')
+  if welcome and (lost or (own and rebuilt and not owner_of(sid))) then
     redis.call('HSET', members, sid, line)
     redis.call('HSET', owners, sid, '0 ' .. claim)
     redis.call('ZADD', leases, time + (claim == '' and tonumber(keep_ms) or LEASE_MS), sid)
@@ -23,7 +29,7 @@ for i = 6, #ARGV, 4 do
              '","member":' .. line .. '}}', sid, '')
     end
   end
-  if own then redis.call('HSET', people, sid, ids) end
+  if own and owner_of(sid) then redis.call('HSET', people, sid, ids) end
 end
 keep()
 -- What came since the epoch began: members of the pod that asks have seen none of it.

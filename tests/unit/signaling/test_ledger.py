@@ -1,0 +1,52 @@
+from callcluster_signaling.bus import HISTORY_BYTES, HISTORY_ENTRIES, Entry, Head, Person, Ticket, make_line
+from callcluster_signaling.bus.ledger import Ledger
+
+A, B, C = "a" * 16, "b" * 16, "c" * 16
+
+
+def furnished() -> Ledger:
+    """A ledger with three members in epoch ``e1``."""
+    ledger = Ledger()
+    for sid in (A, B, C):
+        line = make_line(Head(f"p.{sid}", sid), b"{}")
+        person = Person(f"user-{sid}", f"page-{sid}", "")
+        ledger.join(Ticket(sid, f"p.{sid}", person, b"{}", line, 9, False, "e1", "p.0", 60_000), 0)
+    return ledger
+
+
+def say(ledger: Ledger, to: str = "", size: int = 10) -> Entry:
+    line = make_line(Head(f"p.{ledger.off}", A, to), b"x" * size)
+    entry = ledger.publish("e1", A, f"p.{A}", line, b"", 0)
+    assert isinstance(entry, Entry)
+    return entry
+
+
+def test_who_comes_back_gets_what_was_meant_for_it_and_for_all_alone() -> None:
+    ledger = furnished()
+    since = ledger.off
+    entries = [say(ledger, to) for to in ("", B, C, "", C)]
+    found = ledger.attach(B, "p.9", 1, make_line(Head("p.9", B), b"{}"), "e1", since, 0)
+    assert found is not None
+    back, _ = found
+    assert back.recovered
+    assert back.missed == [entries[0], entries[1], entries[3]]
+
+
+def test_history_is_bounded_in_entries() -> None:
+    ledger = furnished()
+    for _ in range(2 * HISTORY_ENTRIES):
+        say(ledger)
+    assert len(ledger.entries) == HISTORY_ENTRIES
+
+
+def test_history_is_bounded_in_bytes_and_a_gap_is_told_as_one() -> None:
+    ledger = furnished()
+    since = ledger.off
+    for _ in range(200):
+        say(ledger, size=60_000)
+    held = sum(len(kept.entry.line) for kept in ledger.entries)
+    assert HISTORY_BYTES - 70_000 < held <= HISTORY_BYTES
+    found = ledger.attach(B, "p.9", 1, make_line(Head("p.9", B), b"{}"), "e1", since, 0)
+    assert found is not None
+    assert not found[0].recovered
+    assert ledger.history(ledger.off - 10, 0).entries is not None
