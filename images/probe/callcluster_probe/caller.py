@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from callcluster_probe.e2ee.frames import Source
+from callcluster_probe.e2ee.keys import FrameCounts
 from callcluster_probe.media import (
     FRAME_S,
     FRAMES_PER_PICTURE,
@@ -52,14 +53,16 @@ class Caller:
             await asyncio.gather(self._sending, return_exceptions=True)
         await self.member.close()
 
-    def counts(self, sid: str) -> tuple[int, int]:
-        """Frames that came from ``sid``, and those of them that opened."""
+    def counts(self, sid: str) -> FrameCounts:
+        """Frames that came from ``sid``, on all tracks."""
         keys = self.member.keys
         remote = keys.remotes.get(sid) if keys else None
-        if remote is None:
-            return 0, 0
-        counts = remote.counts.values()
-        return sum(count.received for count in counts), sum(count.opened for count in counts)
+        counts = list(remote.counts.values()) if remote else []
+        return FrameCounts(
+            received=sum(count.received for count in counts),
+            opened=sum(count.opened for count in counts),
+            early=sum(count.early for count in counts),
+        )
 
     def frame_opened(self, sid: str, source: Source, frame: bytes) -> None:
         """See ``Listener``."""

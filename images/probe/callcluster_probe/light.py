@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from callcluster_probe.e2ee.frames import Source
+from callcluster_probe.e2ee.keys import FrameCounts
 from callcluster_probe.member import Member, MemberSettings
 from callcluster_probe.signaling.client import SignalingError
 
@@ -44,6 +45,8 @@ class LightStats:
     """What one member of a call went through so far."""
 
     frames_opened: int
+    frames_early: int
+    """Frames that came before their key."""
     frames_failed: int
     longest_gap: float
     """Longest time between two decrypted frames, the present silence included; seconds."""
@@ -119,11 +122,10 @@ class LightMember:
         """Measure silence from now on."""
         self._longest_gap = 0.0
 
-    def frames(self) -> tuple[int, int]:
-        """Frames that opened, and frames that did not."""
+    def frames(self) -> list[FrameCounts]:
+        """Of each track of each other member."""
         keys = self.member.keys
-        counts = [c for remote in keys.remotes.values() for c in remote.counts.values()] if keys else []
-        return sum(c.opened for c in counts), sum(c.failed for c in counts)
+        return [c for remote in keys.remotes.values() for c in remote.counts.values()] if keys else []
 
     def frame_opened(self, sid: str, source: Source, frame: bytes) -> None:
         """See ``Listener``."""
@@ -244,7 +246,7 @@ class LightCall:
             TimeoutError: not within ``timeout`` seconds.
         """
         async with asyncio.timeout(timeout):
-            while not all(member.frames()[0] for member in self.members):
+            while not all(any(c.opened for c in member.frames()) for member in self.members):
                 await asyncio.sleep(POLL_S)
 
     async def settle(self, timeout: float = 30.0) -> None:
@@ -267,10 +269,11 @@ class LightCall:
 
 def _stats(member: LightMember, other: LightMember) -> LightStats:
     came = member.messages.came
-    opened, failed = member.frames()
+    frames = member.frames()
     return LightStats(
-        frames_opened=opened,
-        frames_failed=failed,
+        frames_opened=sum(c.opened for c in frames),
+        frames_early=sum(c.early for c in frames),
+        frames_failed=sum(c.failed for c in frames),
         longest_gap=member.longest_gap(),
         resumes=tuple(member.resumes),
         rejoins=member.rejoins,

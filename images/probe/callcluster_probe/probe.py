@@ -108,9 +108,9 @@ class _Call:
             why = next((link.trouble for link in links if link.trouble), "no pair of addresses works")
             return f"no media connection between the members ({why})"
         counts = first.counts(second.member.sid), second.counts(first.member.sid)
-        if any(received and not opened for received, opened in counts):
+        if any(each.received and not each.opened for each in counts):
             return "frames arrive but do not decrypt"
-        if any(not received for received, _ in counts):
+        if any(not each.received for each in counts):
             return "the members are connected but no frames arrive"
         return "the member without the secret got no frames to try"
 
@@ -162,16 +162,16 @@ class _Call:
 
     def _stranger_had_its_chance(self) -> bool:
         counts = [self._stranger.counts(c.member.sid) for c in (self._first, self._second)]
-        return sum(received for received, _ in counts) >= STRANGER_FRAMES
+        return sum(each.received for each in counts) >= STRANGER_FRAMES
 
     def _stranger_report(self) -> StrangerReport:
         stranger, others = self._stranger, (self._first, self._second)
         sid, now = stranger.member.sid, self._loop.time()
         counts = [stranger.counts(c.member.sid) for c in others]
         report = StrangerReport(
-            received=sum(received for received, _ in counts),
-            opened=sum(opened for _, opened in counts),
-            given_away=sum(c.counts(sid)[1] for c in others),
+            received=sum(each.received for each in counts),
+            opened=sum(each.opened for each in counts),
+            given_away=sum(c.counts(sid).opened for c in others),
             trusted_by=sum(bool(c.member.keys and c.member.keys.trusted(sid, now)) for c in others),
         )
         if report.opened or report.trusted_by or report.given_away:
@@ -188,7 +188,7 @@ class _Call:
 
     @staticmethod
     def _opened(caller: Caller, other: Caller) -> int:
-        return caller.counts(other.member.sid)[1]
+        return caller.counts(other.member.sid).opened
 
     @staticmethod
     def _route(caller: Caller, other: Caller) -> Route:
@@ -205,12 +205,13 @@ class _Call:
         assert caller.first_frame_at is not None
         assert self._second.member.joined_at is not None
         packets = await connection.packets()
-        received, opened = caller.counts(other.member.sid)
+        frames = caller.counts(other.member.sid)
         sent = packets.received + packets.lost
         return MemberReport(
             join_to_first_frame_ms=round(1000 * (caller.first_frame_at - self._second.member.joined_at)),
-            received=received,
-            opened=opened,
+            received=frames.received,
+            opened=frames.opened,
+            early=frames.early,
             video_decoded=caller.screen.seen.decoded,
             video_matched=caller.screen.seen.matched,
             audio_decoded=caller.speaker.seen.decoded,

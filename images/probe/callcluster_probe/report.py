@@ -12,6 +12,8 @@ class MemberReport(msgspec.Struct, kw_only=True):
     """From the second member's ``join`` to the first frame that this one decrypted."""
     received: int
     opened: int
+    early: int
+    """Came before their key, and were dropped; a few at the start are in order."""
     video_decoded: int
     video_matched: int
     audio_decoded: int
@@ -65,7 +67,8 @@ def as_text(report: Report) -> str:
     for name, member in zip(("first", "second"), report.members, strict=True):
         lines.append(
             f"  {name:6} member: first frame after {member.join_to_first_frame_ms} ms, "
-            f"{member.opened} of {member.received} frames decrypted, "
+            f"{member.opened} of {member.received} frames decrypted"
+            f"{f' ({member.early} came before their key)' if member.early else ''}, "
             f"{member.video_matched} of {member.video_decoded} pictures and "
             f"{member.audio_matched} of {member.audio_decoded} sounds right, "
             f"{member.loss_percent:.1f} % of packets lost, "

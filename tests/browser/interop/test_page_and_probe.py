@@ -118,7 +118,7 @@ async def test_a_page_with_another_secret_and_the_probe_decrypt_nothing_of_each_
     assert look["framesDecoded"] == 0
     assert look.get("encryption", {}).get("opened", 0) == 0
     assert not caller.member.keys.trusted(tab.sid, 0)
-    assert caller.counts(tab.sid)[1] == 0
+    assert caller.counts(tab.sid).opened == 0
 
 
 async def test_media_goes_on_after_the_page_restarts_ice(

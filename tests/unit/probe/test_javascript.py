@@ -48,9 +48,8 @@ class Page:
         return json.loads(answer)
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.process.stdout.close()
+        self.process.kill()
+        self.process.communicate()
 
 
 @pytest.fixture(scope="module")

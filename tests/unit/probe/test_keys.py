@@ -3,7 +3,7 @@
 import pytest
 from callcluster_common.messages.client import KeyAck, KeyRequest, KeySend
 from callcluster_common.messages.types import Member
-from callcluster_probe.e2ee import sender_keys
+from callcluster_probe.e2ee import bundle, sender_keys
 from callcluster_probe.e2ee.bundle import Identity
 from callcluster_probe.e2ee.keys import CallKeys
 from callcluster_probe.e2ee.room_secret import RoomSecret
@@ -170,6 +170,22 @@ def test_a_lost_envelope_is_asked_for_and_sent_again(room):
     assert bob.open("alice-01", "mic", alice.seal("mic", b"two"), 1.1) == b"two"
 
 
+def test_frames_that_come_before_their_key_are_counted_apart(room):
+    alice = room.join("alice-01")
+    room.lost.add("bob-0001")
+    bob = room.join("bob-0001")
+    room.lost.clear()
+    room.tick(1.0)
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"too soon"), 1.0) is None
+    room.carry(1.0)
+    broken = bytearray(alice.seal("mic", b"broken on its way"))
+    broken[-1] ^= 1
+    assert bob.open("alice-01", "mic", bytes(broken), 1.1) is None
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"in time"), 1.1) == b"in time"
+    counts = bob.remotes["alice-01"].counts["mic"]
+    assert (counts.received, counts.opened, counts.early, counts.failed) == (3, 1, 1, 1)
+
+
 def test_a_missing_key_is_asked_for_at_most_once_a_second(room):
     alice = room.join("alice-01")
     room.lost.add("bob-0001")
@@ -259,11 +275,24 @@ def test_a_resync_drops_who_is_gone_and_greets_who_is_new(room):
     assert split_key_id(alice.own.newest[0])[0] != before
 
 
-def test_a_bundle_is_pinned_for_the_life_of_its_session(room):
+def test_the_keys_of_a_bundle_are_pinned_for_the_life_of_its_session(room):
     alice, bob = room.join("alice-01"), room.join("bob-0001")
-    forged = Member("bob-0001", Identity().bundle("team", "bob-0001", EPOCH, SECRET))
+    code = alice.security_code()
+    forged = Member("bob-0001", Identity().bundle("team", "bob-0001", EPOCH + 60, SECRET))
     alice.joined(forged, 1)
+    assert alice.security_code() == code
     assert alice.open("bob-0001", "mic", bob.seal("mic", b"still bob"), 1) == b"still bob"
+
+
+def test_a_bundle_that_runs_out_may_be_renewed_with_the_same_keys(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    over = bundle.LIFETIME_S - bundle.SKEW_S + 1
+    assert not alice.trusted("bob-0001", over)
+    renewed = Member("bob-0001", bob.bundle(over - 3600))
+    alice.resync([renewed], over - 3600)
+    assert alice.trusted("bob-0001", over)
+    alice.resync([room.members["bob-0001"]], over - 3600)
+    assert alice.trusted("bob-0001", over)
 
 
 def test_refused_envelopes_are_counted(room):

@@ -15,11 +15,12 @@ MAX_GENERATION = 0xFFFF
 
 
 class UnknownKey(CryptoError):  # noqa: N818 - not a failure, a reason to ask for a key
-    """The frame is sealed with a generation that this member was never given."""
+    """The frame is sealed with a key that this member does not have; ``early`` if it never had it."""
 
-    def __init__(self, kid: int) -> None:
+    def __init__(self, kid: int, early: bool) -> None:
         super().__init__("no key for this frame")
         self.kid = kid
+        self.early = early
 
 
 class ReplayWindow:
@@ -105,10 +106,8 @@ class Keyring:
         """Key and base of a later step of a held generation; not kept until a frame opens with it."""
         generation, step = split_key_id(kid)
         held = self._bases.get(generation)
-        if held is None:
-            raise UnknownKey(kid)
-        if not 0 < step - held[0] <= MAX_RATCHET:
-            raise CryptoError("a step that is gone, or too far ahead")
+        if held is None or not 0 < step - held[0] <= MAX_RATCHET:
+            raise UnknownKey(kid, early=kid not in self._windows)
         base = held[1]
         for _ in range(step - held[0]):
             base = ratchet(base)

@@ -41,11 +41,13 @@ class FrameCounts:
 
     received: int = 0
     opened: int = 0
+    early: int = 0
+    """Frames whose key was never there, or not yet: keys travel on a way of their own."""
 
     @property
     def failed(self) -> int:
-        """Frames that did not open, and were dropped."""
-        return self.received - self.opened
+        """Frames that did not open though their key was there once."""
+        return self.received - self.opened - self.early
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ class Remote:
 class _Pin:
     """What stays true of a session id for all its life, also after it left."""
 
-    bundle: Bundle
+    keys: tuple[bytes, bytes]
     last_seq: int = 0
 
 
@@ -121,8 +123,14 @@ class CallKeys:
             self.joined(member, now)
 
     def joined(self, member: Member, now: float) -> None:
-        """Someone joined: what it gets opens nothing that was sent before."""
-        if member.sid in self.remotes or member.sid == self.sid:
+        """Someone joined: what it gets opens nothing sent before. Or it was here and renewed its bundle."""
+        if member.sid == self.sid:
+            return
+        known = self.remotes.get(member.sid)
+        if known:
+            peer = self._verify(member, now)
+            if peer and known.peer and peer.exp > known.peer.exp:
+                known.peer = peer
             return
         remote = self._add(member, now)
         if not self.trusted(remote.sid, now):
@@ -209,6 +217,7 @@ class CallKeys:
         try:
             plain = remote.keyring.open(source, frame, now)
         except UnknownKey as unknown:
+            counts.early += unknown.early
             if self.trusted(sender, now) and now - remote.requested >= REQUEST_EVERY_S:
                 self._ask(remote, unknown.kid, now)
             return None
@@ -228,16 +237,7 @@ class CallKeys:
         return security_code(self.room, [self._identity.ik.public_key().public_bytes_raw(), *others])
 
     def _add(self, member: Member, now: float) -> Remote:
-        """Pin a member's bundle for the life of its session; without a good one it is untrusted."""
-        sid = member.sid
-        peer = None
-        pin = self._pins.get(sid)
-        if member.bundle and (pin is None or pin.bundle == member.bundle):
-            try:
-                peer = bundle.verify(member.bundle, self.room, sid, self._epoch + now, self._secret)
-                self._pins.setdefault(sid, _Pin(member.bundle))
-            except CryptoError:
-                peer = None
+        sid, peer = member.sid, self._verify(member, now)
         keyring = self._keyrings.setdefault(sid, Keyring(sid))
         remote = self.remotes[sid] = Remote(sid, peer, _shown(member), keyring, now)
         early = [body for sender, body in self._early if sender == sid]
@@ -245,6 +245,17 @@ class CallKeys:
         for body in early:
             self.deliver(sid, body, now)
         return remote
+
+    def _verify(self, member: Member, now: float) -> Peer | None:
+        """The member behind a good bundle. Its first keys are pinned for the life of its session."""
+        if member.bundle is None:
+            return None
+        try:
+            peer = bundle.verify(member.bundle, self.room, member.sid, self._epoch + now, self._secret)
+        except CryptoError:
+            return None
+        pin = self._pins.setdefault(member.sid, _Pin((peer.ik, peer.ek)))
+        return peer if pin.keys == (peer.ik, peer.ek) else None
 
     def _keyless(self, now: float) -> list[Remote]:
         return [r for r in self.remotes.values() if not r.has_key and self.trusted(r.sid, now)]
