@@ -303,6 +303,8 @@ class Member:
                 keys.joined(member, now)
                 if sid not in self.links:
                     self._link(sid, offers=False)
+            case EventData(kind="renewed", sid=str(sid), bundle=bundle) if sid in keys.remotes:
+                keys.joined(RosterMember(sid, bundle), now)
             case EventData(kind="left", sid=str(sid)):
                 keys.left(sid, event.reason, now)
                 self._unlink(sid)

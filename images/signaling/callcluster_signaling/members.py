@@ -53,6 +53,13 @@ def _state(session: Session, frame: client.State, now: float) -> Effects:
     return [do.Publish(frame.id, "", event, member=member)]
 
 
+def _bundle_refresh(session: Session, frame: client.BundleRefresh, now: float) -> Effects:
+    assert session.member is not None
+    event = server.Event(d=server.EventData(kind="renewed", sid=session.sid, bundle=frame.d.bundle))
+    member = msgspec.structs.replace(session.member, bundle=frame.d.bundle)
+    return [do.Publish(frame.id, "", event, member=member)]
+
+
 def _key_ack(session: Session, frame: client.KeyAck, now: float) -> Effects:
     relay = encode(server.KeyAckRelay(from_=session.sid, d=frame.d))
     return [do.Seal(frame.id, [(frame.to.sid, relay)], True)]
@@ -97,6 +104,7 @@ HANDLERS: dict[type[client.Frame], Callable[..., Effects]] = {
     client.Ice: _ice,
     client.Msg: _msg,
     client.State: _state,
+    client.BundleRefresh: _bundle_refresh,
     client.KeyAck: _key_ack,
     client.KeyRequest: _key_request,
     client.KeySend: _key_send,

@@ -268,6 +268,8 @@ class Room:
         elif d.sid is not None and (member := self.members.get(d.sid)) is not None:
             if d.kind == "updated" and d.state is not None:
                 member.state = d.state
+            elif d.kind == "renewed" and d.bundle is not None:
+                member.bundle = d.bundle
             elif d.kind == "reconnecting":
                 member.reconnecting = True
                 self.claims.pop(d.sid, None)

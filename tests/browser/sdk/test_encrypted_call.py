@@ -169,3 +169,28 @@ async def test_a_browser_that_lacks_something_is_told_what_and_connects_to_nothi
     look = await tab.look()
     assert look["states"][-1] == {"state": "ended", "reason": "unsupported"}
     assert look["connections"] == 0
+
+
+async def test_a_member_of_the_first_hour_is_trusted_by_who_comes_a_day_later(
+    open_tab: Opener, room: str
+) -> None:
+    ada = await open_tab()
+    await ada.page.evaluate(
+        """() => {
+            const { now } = Date
+            window.ahead = -22 * 3_600_000
+            Date.now = () => now() + ahead
+        }"""
+    )
+    await ada.join(room, name="Ada")
+    await ada.page.evaluate("ahead = 0")  # her bundle has one hour left: it is refreshed
+    host = await (await open_tab()).join(room, name="Bob")
+    await host.until(lambda look: others(look) and others(look)[0]["trusted"])
+    look = await host.look()
+    first = others(look)[0]
+    late = await open_tab()
+    await late.page.evaluate("(() => { const { now } = Date; Date.now = () => now() + 2 * 3_600_000 })()")
+    await late.join(room, name="Cid")
+    look = await late.until(lambda look: len(others(look)) == 2)
+    trusted = {other["sid"]: other["trusted"] for other in others(look)}
+    assert trusted[first["sid"]], "its refreshed bundle is in the roster"

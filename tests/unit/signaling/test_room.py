@@ -4,7 +4,7 @@ import msgspec
 from callcluster_common import redis_keys
 from callcluster_common.messages import server
 from callcluster_common.messages.client import DescriptionData, MsgData
-from callcluster_common.messages.types import Member
+from callcluster_common.messages.types import Bundle, Member
 from callcluster_signaling.bus import Head, Occupant, RoomState, make_line
 from callcluster_signaling.room import Deliver, Evict, Room
 
@@ -61,15 +61,18 @@ def test_the_roster_follows_events() -> None:
     assert here.claims[B] == "pod2.7"
     here.receive("e1", 12, event("updated", sid=B, state={"audio": True}))
     assert here.members[B].state.audio
-    here.receive("e1", 13, event("reconnecting", sid=B))
+    bundle = Bundle("kx1", "A" * 43, "B" * 43, 1, 2, "C" * 86)
+    here.receive("e1", 13, event("renewed", sid=B, bundle=bundle))
+    assert here.members[B].bundle == bundle
+    here.receive("e1", 14, event("reconnecting", sid=B))
     assert here.members[B].reconnecting
     assert B not in here.claims
-    here.receive("e1", 14, event("resumed", "pod3.1", sid=B))
+    here.receive("e1", 15, event("resumed", "pod3.1", sid=B))
     assert not here.members[B].reconnecting
     assert here.claims[B] == "pod3.1"
-    here.receive("e1", 15, event("locked", locked=True))
+    here.receive("e1", 16, event("locked", locked=True))
     assert here.snapshot().locked
-    here.receive("e1", 16, event("left", sid=B, reason="left"))
+    here.receive("e1", 17, event("left", sid=B, reason="left"))
     assert [member.sid for member in here.snapshot().members] == [A]
 
 

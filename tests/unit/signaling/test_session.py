@@ -3,7 +3,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from callcluster_common.messages.types import CloseCode, Member
+from callcluster_common.messages import server
+from callcluster_common.messages.types import Bundle, CloseCode, Member
 from callcluster_signaling import effects as do
 from callcluster_signaling.allowance import Rates
 from callcluster_signaling.limits import STRIKES
@@ -15,6 +16,7 @@ from kit.sig_client import MODERATOR, SECRET, token
 
 SID = "s" * 16
 OTHER = "o" * 16
+BUNDLE = {"suite": "kx1", "ik": "A" * 43, "ek": "B" * 43, "nbf": 1, "exp": 2, "sig": "C" * 86}
 
 
 def frame(kind: str, data: dict[str, Any] | None = None, **rest: Any) -> str:
@@ -305,7 +307,8 @@ def test_one_room_at_a_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["leave", "offer", "msg", "state", "key.send", "key.ack", "mod.end", "mod.kick"]
+    "kind",
+    ["leave", "offer", "msg", "state", "bundle.refresh", "key.send", "key.ack", "mod.end", "mod.kick"],
 )
 def test_room_business_needs_a_room(kind: str) -> None:
     data: dict[str, Any] = {
@@ -314,6 +317,7 @@ def test_room_business_needs_a_room(kind: str) -> None:
         "key.send": {"entries": [{"to": OTHER, "body": "x"}]},
         "key.ack": {"kid": 1},
         "mod.kick": {"sid": OTHER},
+        "bundle.refresh": {"bundle": BUNDLE},
     }.get(kind, {})
     to: dict[str, Any] = {"to": {"sid": OTHER}} if kind in ("offer", "msg", "key.ack") else {}
     assert error(opened().receive(frame(kind, data, id="1", **to), 0.0)) == "not_joined"
@@ -360,6 +364,15 @@ def test_moderation_needs_the_grant(kind: str, data: dict[str, Any]) -> None:
     assert error(joined().receive(frame(kind, data, id="1"), 0.0)) == "forbidden"
     (effect,) = joined(g=MODERATOR).receive(frame(kind, data, id="1"), 0.0)
     assert not isinstance(effect, do.Send)
+
+
+def test_a_refreshed_bundle_goes_to_the_room_and_into_the_roster() -> None:
+    (effect,) = joined().receive(frame("bundle.refresh", {"bundle": BUNDLE}, id="1"), 0.0)
+    assert isinstance(effect, do.Publish)
+    assert isinstance(effect.frame, server.Event)
+    assert (effect.frame.d.kind, effect.frame.d.sid) == ("renewed", effect.member and effect.member.sid)
+    assert effect.member
+    assert effect.member.bundle == effect.frame.d.bundle == msgspec.convert(BUNDLE, Bundle)
 
 
 def test_grants_hold_for_messages_and_sources() -> None:

@@ -119,6 +119,12 @@ class LockData(msgspec.Struct, forbid_unknown_fields=True):
     locked: bool
 
 
+class BundleData(msgspec.Struct, forbid_unknown_fields=True):
+    """A fresh bundle of the same keys."""
+
+    bundle: Bundle
+
+
 class TokenData(msgspec.Struct, forbid_unknown_fields=True):
     """A fresh token of the same subject and room."""
 
@@ -228,6 +234,12 @@ class State(Frame, tag="state"):
     d: MediaState
 
 
+class BundleRefresh(Frame, tag="bundle.refresh"):
+    """Replaces this member's bundle in the roster before the old one runs out; durable."""
+
+    d: BundleData
+
+
 class ModKick(Frame, tag="mod.kick"):
     """Removes a member; needs the grant ``mod``."""
 
@@ -285,6 +297,7 @@ ClientFrame = (
     | KeyRequest
     | Msg
     | State
+    | BundleRefresh
     | ModKick
     | ModMute
     | ModLock

@@ -15,6 +15,7 @@ from callcluster_common.messages.client import (
     PingData,
 )
 from callcluster_common.messages.types import (
+    Bundle,
     Grants,
     IceServer,
     Limits,
@@ -87,7 +88,7 @@ class SnapshotData(msgspec.Struct):
     locked: bool
 
 
-EventKind = Literal["joined", "left", "updated", "reconnecting", "resumed", "locked", "ended"]
+EventKind = Literal["joined", "left", "updated", "renewed", "reconnecting", "resumed", "locked", "ended"]
 LeftReason = Literal["left", "timeout", "kicked", "ended"]
 
 
@@ -102,6 +103,8 @@ class EventData(msgspec.Struct, omit_defaults=True):
     """With ``left``."""
     state: MediaState | None = None
     """With ``updated``."""
+    bundle: Bundle | None = None
+    """With ``renewed``."""
     locked: bool | None = None
     """With ``locked``."""
 

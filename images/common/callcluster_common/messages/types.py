@@ -23,9 +23,9 @@ MAX_KEY_ENTRIES = 128
 
 
 def whole(pattern: str) -> str:
-    """A pattern for the whole value, in Python as in JavaScript and JSON Schema.
+    r"""A pattern for the whole value, in Python as in JavaScript and JSON Schema.
 
-    Python's ``$`` lets a line feed follow, and its ``\\Z`` means nothing elsewhere.
+    Python's ``$`` lets a line feed follow, and its ``\Z`` means nothing elsewhere.
     """
     return rf"^{pattern}$(?!\n)"
 
