@@ -68,9 +68,8 @@ def _parse(argv: Sequence[str] | None) -> tuple[ProbeSettings, bool]:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args(argv)
-    url = urlsplit(arguments.url)
-    if url.scheme not in ("ws", "wss") or not url.hostname:
-        parser.error(f"--url must be a ws:// or wss:// address, not {arguments.url!r}")
+    if not _is_address(arguments.url):
+        parser.error("--url must be a ws:// or wss:// address, without user name, query and fragment")
     if arguments.room is not None and not ROOM.fullmatch(arguments.room):
         parser.error("--room may have letters, digits, '.', '_', '~' and '-', at most 128 of them")
     if arguments.turn_transport and not arguments.relay:
@@ -107,10 +106,24 @@ def _parse(argv: Sequence[str] | None) -> tuple[ProbeSettings, bool]:
     return settings, arguments.json
 
 
+def _is_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        return False
+    # Errors name the address, so it must not carry anything secret.
+    plain = not (url.username or url.password or url.query or url.fragment)
+    return url.scheme in ("ws", "wss") and bool(url.hostname) and port != 0 and plain
+
+
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds <= 3_600:
-        raise argparse.ArgumentTypeError("must be above 0 and at most 3600")
+        raise argparse.ArgumentTypeError("must be a number above 0, at most 3600")
     return seconds
 
 

@@ -74,7 +74,8 @@ class _Call:
         first, second, stranger = self._first, self._second, self._stranger
         await self._join(first)
         if self._settings.relay and first.member.ice.turn_url() is None:
-            raise ProbeError("relay wanted but the server offers no TURN server")
+            over = f" over {self._settings.turn_transport}" if self._settings.turn_transport else ""
+            raise ProbeError(f"relay wanted but the server offers no TURN server{over}")
         await self._join(second)
         while not (first.first_frame_at and second.first_frame_at):
             await self._check()

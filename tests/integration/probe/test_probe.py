@@ -114,15 +114,24 @@ async def test_relay_wanted_where_there_is_no_turn_server(signaling):
     code, out, _ = await run_probe("--url", signaling.url, "--relay", "--json")
     assert code == 1
     assert json.loads(out)["error"] == "relay wanted but the server offers no TURN server"
+    code, _, err = await run_probe("--url", signaling.url, "--relay", "--turn-transport", "tls")
+    assert code == 1
+    assert err == "The call failed: relay wanted but the server offers no TURN server over tls\n"
 
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (["--url", "http://localhost"], "must be a ws:// or wss:// address"),
+        (["--url", "ws://[::1"], "must be a ws:// or wss:// address"),
+        (["--url", "ws://localhost:99999"], "must be a ws:// or wss:// address"),
+        (["--url", "ws://name:password@localhost"], "without user name"),
+        (["--url", "ws://localhost/?token=x"], "without user name, query"),
         (["--room", "a b"], "--room may have"),
         (["--secret", "short"], "--secret must be 32 bytes"),
         (["--duration", "0"], "above 0"),
+        (["--duration", "nan"], "above 0"),
+        (["--timeout", "soon"], "above 0"),
         (["--timeout", "1"], "longer than --duration"),
         (["--turn-transport", "udp"], "needs --relay"),
         (["--jwt-secret-file", "/nowhere"], "can't be read: No such file"),
