@@ -27,7 +27,7 @@ from callcluster_common.messages.server import (
     SnapshotFrame,
     Turn,
 )
-from callcluster_common.messages.types import IceServer, MediaState
+from callcluster_common.messages.types import Bundle, IceServer, MediaState
 from callcluster_common.messages.types import Member as RosterMember
 
 from callcluster_probe.e2ee.bundle import Identity
@@ -305,6 +305,8 @@ class Member:
                     self._link(sid, offers=False)
             case EventData(kind="renewed", sid=str(sid), bundle=bundle) if sid in keys.remotes:
                 keys.joined(RosterMember(sid, bundle), now)
+            case EventData(kind="renewed", sid=str(sid), bundle=Bundle() as renewal):
+                keys.renewed(sid, renewal, now)
             case EventData(kind="left", sid=str(sid)):
                 keys.left(sid, event.reason, now)
                 self._unlink(sid)

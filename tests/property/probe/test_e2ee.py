@@ -21,7 +21,7 @@ BOB_PEER = verify(BOB.bundle("team", "bob-0001", NOW, SECRET), "team", "bob-0001
 numbers = st.integers(0, 2**64 - 1)
 fields = st.lists(st.one_of(st.binary(max_size=40), st.text(max_size=20), numbers), max_size=5)
 sources = st.sampled_from(SOURCES)
-frames = st.binary(min_size=10, max_size=200)
+frames = st.binary(min_size=11, max_size=200)
 scalars = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(max_size=10))
 JSON = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3))
 

@@ -286,13 +286,37 @@ def test_the_keys_of_a_bundle_are_pinned_for_the_life_of_its_session(room):
 
 def test_a_bundle_that_runs_out_may_be_renewed_with_the_same_keys(room):
     alice, bob = room.join("alice-01"), room.join("bob-0001")
-    over = bundle.LIFETIME_S - bundle.SKEW_S + 1
+    over = bundle.LIFETIME_S - bundle.SKEW_S
     assert not alice.trusted("bob-0001", over)
-    renewed = Member("bob-0001", bob.bundle(over - 3600))
-    alice.resync([renewed], over - 3600)
+    alice.renewed("bob-0001", bob.bundle(over - 3600), over - 3600)
     assert alice.trusted("bob-0001", over)
-    alice.resync([room.members["bob-0001"]], over - 3600)
+    alice.renewed("bob-0001", room.members["bob-0001"].bundle, over - 3600)
     assert alice.trusted("bob-0001", over)
+    alice.resync([Member("bob-0001", bob.bundle(over))], over)
+    assert alice.trusted("bob-0001", over + 3600)
+
+
+def test_a_member_whose_bundle_runs_out_opens_nothing_more_and_is_heard_no_more(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    over = bundle.LIFETIME_S - bundle.SKEW_S
+    bob.renewed("alice-01", alice.bundle(over - 3600), over - 3600)
+    room.tick(over - 1)
+    before, _ = generation_and_step(alice)
+    assert alice.next_deadline(over - 1) <= over
+    room.tick(over)
+    room.tick(over + 2)
+    assert alice.open("bob-0001", "mic", bob.seal("mic", b"still here"), over + 2) is None
+    assert generation_and_step(alice)[0] != before
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"among us"), over + 2) is None
+
+
+def test_a_member_that_comes_with_a_late_bundle_gets_a_key_then(room):
+    alice = room.join("alice-01")
+    bob = CallKeys(Identity(), "team", "bob-0001", SECRET, EPOCH)
+    alice.joined(Member("bob-0001"), 0)
+    alice.drain()
+    alice.renewed("bob-0001", bob.bundle(0), 1)
+    assert [e.to for f in alice.drain() if isinstance(f, KeySend) for e in f.d.entries] == ["bob-0001"]
 
 
 def test_refused_envelopes_are_counted(room):

@@ -23,13 +23,11 @@ def clear_bytes(source: Source, frame: bytes) -> int:
     """How many leading bytes of a frame stay readable; video is VP8 here, the one codec that the probe has.
 
     Raises:
-        CryptoError: the frame is shorter than its clear part.
+        CryptoError: the frame has nothing but its clear part, if that.
     """
-    if source == "mic":
-        return 0
-    clear = VP8_KEY_FRAME if is_key_frame(frame) else VP8_DELTA_FRAME
-    if len(frame) < clear:
-        raise CryptoError("a frame ends within its clear part")
+    clear = 0 if source == "mic" else VP8_KEY_FRAME if is_key_frame(frame) else VP8_DELTA_FRAME
+    if len(frame) <= clear:
+        raise CryptoError("a frame ends with its clear part")
     return clear
 
 

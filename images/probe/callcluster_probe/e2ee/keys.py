@@ -120,25 +120,17 @@ class CallKeys:
         for sid in [sid for sid in self.remotes if sid not in present]:
             self.left(sid, "timeout", now)
         for member in present.values():
+            if member.sid in self.remotes and member.bundle:
+                self.renewed(member.sid, member.bundle, now)
             self.joined(member, now)
 
     def joined(self, member: Member, now: float) -> None:
-        """Someone joined: what it gets opens nothing sent before. Or it was here and renewed its bundle."""
-        if member.sid == self.sid:
-            return
-        known = self.remotes.get(member.sid)
-        if known:
-            peer = self._verify(member, now)
-            if peer and known.peer and peer.exp > known.peer.exp:
-                known.peer = peer
+        """Someone joined: what it gets opens nothing that was sent before."""
+        if member.sid in self.remotes or member.sid == self.sid:
             return
         remote = self._add(member, now)
-        if not self.trusted(remote.sid, now):
-            return
-        if self.own.step(now, remote.sid):
-            self._give([remote], now)
-        else:
-            self._renew(now)
+        if self.trusted(remote.sid, now):
+            self._greet(remote, now)
 
     def left(self, sid: str, reason: LeftReason | None, now: float) -> None:
         """Someone left. One that was never trusted held no key, and takes none away."""
@@ -151,6 +143,16 @@ class CallKeys:
             self._renew(now)
         else:
             self.own.renew_soon(now)
+
+    def renewed(self, sid: str, renewal: Bundle, now: float) -> None:
+        """A member that is here extends its bundle, or tries to."""
+        remote = self.remotes.get(sid)
+        peer = self._verify(sid, renewal, now)
+        if remote and peer and (remote.peer is None or peer.exp > remote.peer.exp):
+            trusted = remote.peer is not None
+            remote.peer = peer
+            if not trusted:
+                self._greet(remote, now)
 
     def deliver(self, sender: str, body: str, now: float) -> None:
         """An envelope came: keep its key and acknowledge it, or count it as refused."""
@@ -189,7 +191,8 @@ class CallKeys:
             self._give([remote], now)
 
     def tick(self, now: float) -> None:
-        """Let time do its part: activate keys, renew them."""
+        """Let time do its part: end trust, activate keys, renew them."""
+        self._expire(now)
         if self.own.due(now):
             self._renew(now)
         self.own.tick(now)
@@ -200,8 +203,9 @@ class CallKeys:
     def next_deadline(self, now: float) -> float | None:
         """When ``tick`` should come at the latest."""
         asks = [max(r.since + FIRST_KEY_S, r.requested + REQUEST_EVERY_S) for r in self._keyless(now)]
+        ends = [remote.peer.exp - self._epoch for remote in self.remotes.values() if remote.peer]
         own = self.own.next_deadline()
-        return min(asks if own is None else [own, *asks], default=None)
+        return min([*asks, *ends] if own is None else [own, *asks, *ends], default=None)
 
     def seal(self, source: Source, frame: bytes) -> bytes | None:
         """The sealed frame, or ``None``: without a key a frame is dropped."""
@@ -229,7 +233,7 @@ class CallKeys:
     def trusted(self, sid: str, now: float) -> bool:
         """Whether the bundle of ``sid`` verified and has not expired."""
         remote = self.remotes.get(sid)
-        return bool(remote and remote.peer and self._epoch + now <= remote.peer.exp)
+        return bool(remote and remote.peer and self._epoch + now < remote.peer.exp)
 
     def security_code(self) -> str:
         """The code over the identity keys that the roster shows, of untrusted members, too, and its own."""
@@ -237,7 +241,8 @@ class CallKeys:
         return security_code(self.room, [self._identity.ik.public_key().public_bytes_raw(), *others])
 
     def _add(self, member: Member, now: float) -> Remote:
-        sid, peer = member.sid, self._verify(member, now)
+        sid = member.sid
+        peer = self._verify(sid, member.bundle, now) if member.bundle else None
         keyring = self._keyrings.setdefault(sid, Keyring(sid))
         remote = self.remotes[sid] = Remote(sid, peer, _shown(member), keyring, now)
         early = [body for sender, body in self._early if sender == sid]
@@ -246,16 +251,30 @@ class CallKeys:
             self.deliver(sid, body, now)
         return remote
 
-    def _verify(self, member: Member, now: float) -> Peer | None:
+    def _verify(self, sid: str, shown: Bundle, now: float) -> Peer | None:
         """The member behind a good bundle. Its first keys are pinned for the life of its session."""
-        if member.bundle is None:
-            return None
         try:
-            peer = bundle.verify(member.bundle, self.room, member.sid, self._epoch + now, self._secret)
+            peer = bundle.verify(shown, self.room, sid, self._epoch + now, self._secret)
         except CryptoError:
             return None
-        pin = self._pins.setdefault(member.sid, _Pin((peer.ik, peer.ek)))
+        pin = self._pins.setdefault(sid, _Pin((peer.ik, peer.ek)))
         return peer if pin.keys == (peer.ik, peer.ek) else None
+
+    def _greet(self, remote: Remote, now: float) -> None:
+        """Give a key to someone who is trusted from now on, and who must not open what went before."""
+        if self.own.step(now, remote.sid):
+            self._give([remote], now)
+        else:
+            self._renew(now)
+
+    def _expire(self, now: float) -> None:
+        """Part with members whose bundle has run out, as if they had left; they stay in the roster."""
+        for remote in self.remotes.values():
+            if remote.peer and not self.trusted(remote.sid, now):
+                remote.peer, remote.has_key = None, False
+                remote.keyring.forget()
+                self.own.forget(remote.sid)
+                self.own.renew_soon(now)
 
     def _keyless(self, now: float) -> list[Remote]:
         return [r for r in self.remotes.values() if not r.has_key and self.trusted(r.sid, now)]
