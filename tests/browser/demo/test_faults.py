@@ -149,7 +149,7 @@ async def test_every_session_stays_when_redis_is_killed_and_comes_back_empty() -
                 return bool(up.running.pid("redis-server"))
             return False
 
-        await eventually(redis_is_back, within=15)
+        await eventually(redis_is_back, within=30)
         await one.page.evaluate("window.call.send({ after: 'the restart' })")
         await other.until(
             lambda look: any(each["data"].get("after") == "the restart" for each in look["messages"]),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import time
-from typing import Any
 
 import pytest
 from browser.app.chromium import chromium
@@ -65,7 +65,7 @@ async def test_a_relayed_call_outlives_rotations_and_the_old_secret_is_refused()
         phases: set[str] = set()
         minted: list[str] = []
         sent = 0
-        frozen: dict[str, Any] = {}
+        frozen = [0.0]
         end = time.monotonic() + 80
         while time.monotonic() < end:
             credentials = (await running.status())["credentials"]
@@ -74,15 +74,17 @@ async def test_a_relayed_call_outlives_rotations_and_the_old_secret_is_refused()
                 minted.append(credentials["mintKeyID"])
             await one.page.evaluate("number => window.call.send({ number })", sent)
             sent += 1
-            await other.flows(within=5)  # a picture that stands still for five seconds is a freeze
-            frozen = await other.page.evaluate(FREEZES)
+            await other.flows(within=5)
+            frozen.append(await other.page.evaluate(FROZEN_S))
 
         assert len(minted) >= 3, minted
         assert first.kid not in {key.kid for key in keys_of(running).keys}
         assert not await is_accepted(running, first)
         assert await is_accepted(running, keys_of(running).minting)
         assert phases >= {"Settled", "Overlap"}, phases
-        assert frozen["freezeCount"] == 0, frozen
+        # Without its relay a picture stands still until ICE gives the route up, which takes five seconds. Chromium
+        # counts from 150 ms on, which a busy machine does to any call.
+        assert max(after - before for before, after in itertools.pairwise(frozen)) < 3, frozen
 
         received = await eventually(lambda: _numbers(other, sent), within=10)
         assert received == list(range(sent))
@@ -98,13 +100,10 @@ async def _numbers(tab: Tab, wanted: int) -> list[int] | None:
     return list(messages) if len(messages) >= wanted else None
 
 
-FREEZES = """async () => {
-    let freezeCount = 0, framesDecoded = 0
+FROZEN_S = """async () => {
+    let seconds = 0
     for (const connection of window.seen.connections)
         for (const line of (await connection.getStats()).values())
-            if (line.type === 'inbound-rtp' && line.kind === 'video') {
-                freezeCount += line.freezeCount ?? 0
-                framesDecoded += line.framesDecoded
-            }
-    return { freezeCount, framesDecoded }
+            if (line.type === 'inbound-rtp' && line.kind === 'video') seconds += line.totalFreezesDuration ?? 0
+    return seconds
 }"""
