@@ -264,7 +264,7 @@ TIERS = (
         "calls in headless Chromium, and fifty calls over faults",
         # aioice leaves sockets of hastily closed connections to the garbage collector, which warns of them
         # in whatever test runs then.
-        pytest("tests/browser", "-m", "browser", "-p", "no:unraisableexception", *files_at_once(2)),
+        pytest("tests/browser", "-m", "browser", *files_at_once(2)),
         (CHROMIUM,),
     ),
     # Last: where the programs are not there yet, they are built while the other tiers run.
