@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 LIGHT_CALLS = 49
 RESUME_WITHIN_S = 10.0
+SILENCE_S = 5.0
+"""A busy machine is late; a member without its route is silent for good."""
 STARTS_AT_ONCE = 4
 
 
@@ -94,7 +96,7 @@ async def nothing_was_lost(up: Fifty) -> None:
     assert [each.ended for each in stats if each.ended] == []
     gap = max(each.longest_gap for each in stats)
     print(f"\nlongest gap of media in {len(stats)} light members: {gap:.2f} s")
-    assert gap < 2.0, "media does not pass signaling, so it must not stop with it"
+    assert gap < SILENCE_S, "media does not pass signaling, so it must not stop with it"
 
 
 async def test_every_session_resumes_after_the_signaling_pod_is_killed() -> None:
