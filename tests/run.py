@@ -262,8 +262,6 @@ TIERS = (
     Tier(
         "browser",
         "calls in headless Chromium, and fifty calls over faults",
-        # aioice leaves sockets of hastily closed connections to the garbage collector, which warns of them
-        # in whatever test runs then.
         pytest("tests/browser", "-m", "browser", *files_at_once(2)),
         (CHROMIUM,),
     ),
