@@ -9,11 +9,10 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from callcluster_signaling.site import SECURITY_HEADERS
+
 HERE = Path(__file__).resolve().parent
 WEB = HERE.parents[2] / "images" / "signaling" / "web"
-POLICY = (
-    "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
-)
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -26,7 +25,8 @@ class Handler(SimpleHTTPRequestHandler):
         return str(WEB / ("app/index.html" if path == "/" else path.lstrip("/")))
 
     def end_headers(self) -> None:
-        self.send_header("Content-Security-Policy", POLICY)
+        for name, value in SECURITY_HEADERS.items():
+            self.send_header(name, value)
         self.send_header("Cache-Control", "no-store")
         super().end_headers()
 

@@ -14,9 +14,22 @@ export class Call extends EventTarget {
     this.confirmed = 0
     this.measured = {}
     this.members = []
+    this.code = null
+    /** What the moderator did, and with which error the next of it fails. */
+    this.asked = []
+    this.refusal = ''
+    this.moderation = Object.fromEntries(
+      ['kick', 'mute', 'lock', 'end'].map((action) => [action, (...given) => this.#moderate(action, given)]),
+    )
+  }
+
+  async #moderate(action, given) {
+    this.asked.push([action, ...given])
+    if (this.refusal) throw Object.assign(new Error(this.refusal), { code: this.refusal })
   }
 
   emit(type, detail) {
+    if (type === 'code') this.code = detail.code
     this.dispatchEvent(new CustomEvent(type, { detail }))
   }
 
@@ -30,6 +43,7 @@ export class Call extends EventTarget {
     }
     this.setMembers([{ sid: 'self-0001', name: this.options.name, isSelf: true, trusted: true, verified: true }])
     this.emit('state', { state: 'joined' })
+    this.setRoom({})
   }
 
   setMembers(members) {
@@ -75,8 +89,15 @@ export class Call extends EventTarget {
     return { members: this.measured }
   }
 
-  confirmCode() {
+  /** The room is locked or not, and the token allows this. */
+  setRoom({ locked = false, ...grants }) {
+    this.emit('room', { locked, grants: { pub: ['mic', 'cam', 'screen'], msg: true, mod: false, ...grants } })
+  }
+
+  confirmCode(code) {
+    if (code !== this.code) return false
     this.confirmed++
+    return true
   }
 
   leave() {

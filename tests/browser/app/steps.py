@@ -19,14 +19,17 @@ async def joins(page: Page, sid: str = PEER, **member: Any) -> None:
     await page.wait_for_selector(f'{by("tile-cam")}[data-sid="{sid}"]')
 
 
-async def counts(page: Page, sealed: int, opened: int, failed: int = 0, *, active: bool = True) -> None:
+async def counts(
+    page: Page, sealed: int, opened: int, failed: int = 0, *, early: int = 0, active: bool = True
+) -> None:
     """The worker reports its frame counters."""
     report = {
         "active": active,
         "sealed": sealed,
         "opened": opened,
+        "early": early,
         "failed": failed,
-        "members": {PEER: {"opened": opened, "failed": failed}},
+        "members": {PEER: {"opened": opened, "early": early, "failed": failed}},
     }
     await page.evaluate("report => callcluster.call.emit('encryption', report)", report)
 
@@ -41,3 +44,8 @@ async def change(page: Page, **state: bool) -> None:
         }""",
         [PEER, state],
     )
+
+
+async def room_is(page: Page, **view: Any) -> None:
+    """The server tells whether the call is ``locked``, and grants: ``pub``, ``msg``, ``mod``."""
+    await page.evaluate("view => callcluster.call.setRoom(view)", view)

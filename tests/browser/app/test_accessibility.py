@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 from browser.app.chromium import by, chromium, complaints_of
-from browser.app.steps import counts, joins
+from browser.app.steps import counts, joins, room_is
 from playwright.async_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -45,13 +45,28 @@ async def show(page: Page, screen: str, origin: str) -> None:
     elif screen == "shortcuts":
         await page.keyboard.press("?")
         await page.wait_for_selector(by("dialog"))
+    elif screen == "moderation":
+        await room_is(page, mod=True, locked=True)
+        await page.click(by("tile-moderate") + " >> nth=0")
+        await page.wait_for_selector(by("member-actions"))
+    elif screen == "removal":
+        await room_is(page, mod=True)
+        await page.click(by("tile-moderate") + " >> nth=0")
+        await page.click(by("remove"))
+        await page.wait_for_selector(by("dialog"))
+    elif screen == "new code":
+        await page.evaluate(
+            "callcluster.call.emit('code', { code: '99999 22222 33333 44444 55555 66666' })"
+        )
+        await page.click(by("badge"))
+        await page.wait_for_selector(by("code-changed"))
     elif screen != "call":
         await page.click(by("badge" if screen == "security" else f"open-{screen}"))
         await page.wait_for_selector(by(f"panel-{screen}"))
 
 
 SCREENS = ["start", "lobby", "alone", "call", "people", "details", "security", "devices", "shortcuts"]
-SCREENS += ["reconnecting", "ended"]
+SCREENS += ["reconnecting", "ended", "moderation", "removal", "new code"]
 
 
 @pytest.mark.parametrize("screen", SCREENS)

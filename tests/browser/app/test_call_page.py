@@ -105,6 +105,25 @@ async def test_the_badge_follows_the_counters_and_nothing_else(in_call: Page) ->
     await expect(badge).to_have_text("Problem")
 
 
+async def test_frames_that_come_before_their_key_are_told_apart_and_raise_no_alarm(in_call: Page) -> None:
+    badge = in_call.locator(by("badge"))
+    await joins(in_call)
+    await counts(in_call, 30, 0, early=40, active=False)
+    await counts(in_call, 60, 0, early=90, active=False)
+    await counts(in_call, 90, 0, early=140, active=False)
+    await expect(badge).to_have_attribute("data-state", "starting")
+    await counts(in_call, 120, 30, early=150)
+    await expect(badge).to_have_text("Encrypted")
+    await in_call.click(by("badge"))
+    table = in_call.locator(by("counters"))
+    await expect(table).to_contain_text("Came before their key150")
+    await expect(table).to_contain_text("Refused0")
+    await in_call.evaluate("sid => { callcluster.call.measured = { [sid]: { rttMs: 1 } } }", PEER)
+    await in_call.keyboard.press("d")
+    await expect(in_call.locator(by("fact-early"))).to_have_text("150")
+    await expect(in_call.locator(by("fact-failed"))).to_have_count(0)
+
+
 async def test_unverified_members_are_named_until_the_code_is_compared(in_call: Page) -> None:
     await joins(in_call, verified=False)
     await counts(in_call, 30, 30)
@@ -126,6 +145,18 @@ async def test_a_confirmed_code_does_not_vouch_for_the_next_one(in_call: Page) -
     await in_call.click(by("code-match"))
     await in_call.evaluate("callcluster.call.emit('code', { code: '99999 22222 33333 44444 55555 66666' })")
     await in_call.wait_for_selector(by("code-match"))
+
+
+async def test_a_click_meant_for_the_code_before_vouches_for_nobody(in_call: Page) -> None:
+    await joins(in_call)
+    await in_call.click(by("badge"))
+    await in_call.evaluate("callcluster.call.emit('code', { code: '11111 22222 33333 44444 55555 66666' })")
+    await expect(in_call.locator(by("code-match"))).to_be_enabled()
+    await in_call.evaluate("callcluster.call.emit('code', { code: '99999 22222 33333 44444 55555 66666' })")
+    await expect(in_call.locator(by("code-match"))).to_be_disabled()
+    await expect(in_call.locator(by("code-changed"))).to_contain_text("Compare this one")
+    await in_call.click(by("code-match"))  # enabled again, after a moment
+    assert await in_call.evaluate("callcluster.call.confirmed") == 1
 
 
 async def test_codes_that_differ_advise_to_leave_and_vouch_for_nobody(in_call: Page) -> None:
@@ -174,10 +205,50 @@ async def test_details_say_route_rate_and_delay_of_each_member(in_call: Page) ->
     assert PEER not in report
 
 
-async def test_a_moderators_request_mutes(in_call: Page) -> None:
-    await in_call.evaluate("callcluster.call.emit('mute-request', { kind: 'audio' })")
+@pytest.mark.parametrize(
+    ("kind", "says"), [("audio", "muted your microphone"), ("video", "turned your camera off")]
+)
+async def test_a_moderators_request_mutes(in_call: Page, kind: str, says: str) -> None:
+    await in_call.evaluate("kind => callcluster.call.emit('mute-request', { kind })", kind)
+    await in_call.wait_for_function("kind => callcluster.call.media[kind] === false", arg=kind)
+    await expect(in_call.locator(by("toast"))).to_contain_text(says)
+
+
+async def test_another_microphone_chosen_while_muted_is_never_heard(in_call: Page) -> None:
+    await in_call.click(by("mic"))
     await in_call.wait_for_function("() => callcluster.call.media.audio === false")
-    await expect(in_call.locator(by("toast"))).to_contain_text("moderator")
+    await in_call.evaluate(
+        """() => {
+            const { call } = callcluster
+            const before = call.sent.mic
+            call.heard = []
+            call.setTrack = async (source, track) => {
+                call.sent[source] = track
+                if (track) call.heard.push(track.enabled)
+            }
+            call.setState = async (state) => call.heard.push(state.audio)
+            call.changed = () => call.sent.mic && call.sent.mic !== before
+        }"""
+    )
+    await in_call.click(by("open-devices"))
+    await in_call.select_option(by("device-mic"), index=1)
+    await in_call.wait_for_function("() => callcluster.call.changed()")
+    assert not any(await in_call.evaluate("callcluster.call.heard"))
+    await expect(in_call.locator(by("mic"))).to_have_attribute("aria-label", "Unmute")
+
+
+async def test_a_device_that_goes_away_is_told(in_call: Page) -> None:
+    await in_call.evaluate("callcluster.call.sent.mic.dispatchEvent(new Event('ended'))")
+    await expect(in_call.locator(by("toast"))).to_contain_text("microphone was disconnected")
+    await in_call.wait_for_function("() => callcluster.call.media.audio === false")
+
+
+async def test_warnings_are_in_words_for_the_person(in_call: Page) -> None:
+    await in_call.evaluate(
+        "callcluster.call.emit('warning', { code: 'token_expiring', message: 'call renewToken().' })"
+    )
+    await expect(in_call.locator(by("toast"))).to_contain_text("Your invitation expires")
+    await expect(in_call.locator(by("toast"))).not_to_contain_text("renewToken")
 
 
 async def test_leaving_frees_the_devices_and_offers_to_return(in_call: Page) -> None:

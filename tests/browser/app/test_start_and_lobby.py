@@ -64,6 +64,15 @@ async def test_a_pasted_link_opens_its_lobby(page: Page, origin: str) -> None:
     assert page.url == f"{origin}/#r=room-7&k={SECRET}"
 
 
+async def test_a_pasted_link_with_another_path_leads_to_a_page_that_is_there_after_a_reload(
+    page: Page, origin: str
+) -> None:
+    await page.fill(by("join-link"), f"{origin}/invite/?from=mail#r=room-7&k={SECRET}")
+    await page.press(by("join-link"), "Enter")
+    await page.wait_for_selector(by("lobby"))
+    assert page.url == f"{origin}/#r=room-7&k={SECRET}"
+
+
 async def test_an_address_with_a_damaged_secret_never_becomes_a_call_without_one(
     page: Page, origin: str
 ) -> None:

@@ -15,6 +15,7 @@ export function announcements(before, now) {
   if (!now.call || !before.call || now.screen !== 'call') return []
   const says = [...connection(before, now)]
   if (before.call.since > 0) says.push(...people(before, now))
+  if (before.call.locked !== now.call.locked) says.push(`The call is ${now.call.locked ? 'locked' : 'unlocked'}.`)
   // Waiting is said already by who left.
   if (before.call.encryption.state !== now.call.encryption.state && others(now).length > 0) {
     says.push(`Encryption: ${WORDS[now.call.encryption.state].label}.`)

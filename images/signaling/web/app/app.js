@@ -4,7 +4,7 @@ import { makeJoinLink, makeRoomSecret, missingFeatures, parseJoinLink } from '..
 import { canShareScreen, createCapture } from './capture.js'
 import { recall, remember } from './memory.js'
 import { createSession } from './session.js'
-import { initialCall } from './state.js'
+import { nameOf } from './state.js'
 
 /** @typedef {import('./state.js').PageStore} PageStore */
 /** @typedef {import('./state.js').Source} Source */
@@ -12,12 +12,25 @@ import { initialCall } from './state.js'
 /** @typedef {ReturnType<typeof createApp>} App */
 
 const TOAST_MS = 5_000
+/** @type {Source[]} */
+const SOURCES = ['mic', 'cam', 'screen']
+const DEVICES = { mic: 'microphone', cam: 'camera', screen: 'screen' }
+const MUTED = {
+  mic: 'A moderator muted your microphone.',
+  cam: 'A moderator turned your camera off.',
+  screen: 'A moderator stopped your screen share.',
+}
+const BAN_SECONDS = 3_600
+/** @type {Record<string, string>} */
+const REFUSALS = {
+  forbidden: 'Your invitation doesn’t let you do that.',
+  no_such_member: 'They have left already.',
+}
 const NOT_A_LINK =
   'This isn’t a join link. It looks like https://…/#r=… and was given to you by whoever invited you.'
 
 /** @param {PageStore} store */
 export function createApp(store) {
-  const capture = createCapture(store)
   let toasts = 0
 
   /** @param {string} text @param {'info' | 'good' | 'bad'} [tone] */
@@ -29,17 +42,24 @@ export function createApp(store) {
     setTimeout(() => app.dismiss(id), tone === 'bad' ? 2 * TOAST_MS : TOAST_MS)
   }
 
+  const capture = createCapture(store, {
+    lost: (source) => toast(`The ${DEVICES[source]} was disconnected. Choose another one, or plug it in again.`, 'bad'),
+  })
+
   const session = createSession(store, {
     toast,
     over: () => capture.releaseAll(),
+    allow(sources) {
+      for (const source of SOURCES) {
+        if (sources.includes(source) || !store.get().capture[source].track) continue
+        capture.release(source)
+        toast(notAllowed(source))
+      }
+    },
     muteMe(source) {
       if (!store.get().capture[source].wanted) return
       void capture.set(source, false)
-      toast(
-        source === 'mic'
-          ? 'A moderator muted your microphone.'
-          : 'A moderator asked you to stop your video.',
-      )
+      toast(MUTED[source])
     },
   })
 
@@ -50,7 +70,7 @@ export function createApp(store) {
 
   /** @param {JoinLink} link */
   function lobby(link) {
-    store.set({ screen: 'lobby', link, linkProblem: '', pasted: '', ending: null, call: initialCall() })
+    store.set({ screen: 'lobby', link, linkProblem: '', pasted: '', ending: null })
     if (store.get().missing.length === 0) void capture.openBoth()
   }
 
@@ -99,7 +119,7 @@ export function createApp(store) {
       }
       const { link, problem } = read(url)
       if (!link) return store.set({ linkProblem: problem || NOT_A_LINK })
-      history.pushState(null, '', url)
+      history.pushState(null, '', makeJoinLink(location.origin, link))
       lobby(link)
     },
 
@@ -128,6 +148,7 @@ export function createApp(store) {
     /** @param {Source} source */
     async toggle(source) {
       const on = !store.get().capture[source].wanted
+      if (on && store.get().call?.grants.pub.includes(source) === false) return toast(notAllowed(source))
       if (source === 'screen' && on && !canShareScreen())
         return toast('This browser can’t share a screen.', 'bad')
       await capture.set(source, on)
@@ -142,9 +163,10 @@ export function createApp(store) {
     resized: (stage) => store.set({ stage }),
 
     /** @param {import('./state.js').Panel} panel */
-    togglePanel: (panel) => store.set((state) => ({ panel: state.panel === panel ? null : panel })),
+    togglePanel: (panel) =>
+      store.set((state) => ({ panel: state.panel === panel ? null : panel, moderating: '' })),
 
-    closePanel: () => store.set({ panel: null }),
+    closePanel: () => store.set({ panel: null, moderating: '' }),
 
     /** @param {boolean} shortcuts */
     useShortcuts(shortcuts) {
@@ -175,8 +197,51 @@ export function createApp(store) {
       store.set(({ call }) => (call ? { call: { ...call, compared: { code, result } } } : {}))
     },
 
+    /** Opens the actions on a member in the people panel, or closes them. @param {string} sid */
+    moderate: (sid) =>
+      store.set(({ panel, moderating }) => ({
+        panel: 'people',
+        moderating: panel === 'people' && moderating === sid ? '' : sid,
+      })),
+
+    /** @param {import('./state.js').Member} member @param {'audio' | 'video' | 'screen'} kind */
+    async mute(member, kind) {
+      await attempt((moderation) => moderation.mute(member.sid, kind), `${nameOf(member)} was asked to stop.`)
+    },
+
+    /** @param {string} sid @param {boolean} ban */
+    async remove(sid, ban) {
+      store.set({ dialog: null })
+      await attempt((moderation) => moderation.kick(sid, ban ? BAN_SECONDS : 0))
+    },
+
+    /** @param {boolean} locked */
+    async lock(locked) {
+      await attempt((moderation) => moderation.lock(locked))
+    },
+
+    async endForAll() {
+      store.set({ dialog: null })
+      await attempt((moderation) => moderation.end())
+    },
+
     /** @param {number} id */
     dismiss: (id) => store.set((state) => ({ toasts: state.toasts.filter((shown) => shown.id !== id) })),
+  }
+
+  /**
+   * @param {(moderation: import('../sdk/moderation.js').Moderation) => Promise<void>} action
+   * @param {string} [done]
+   */
+  async function attempt(action, done = '') {
+    if (!session.call) return
+    try {
+      await action(session.call.moderation)
+      if (done) toast(done, 'good')
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+      toast(REFUSALS[code] ?? 'That didn’t work. Try again in a moment.', 'bad')
+    }
   }
 
   /** @param {string} text @param {string} done */
@@ -202,13 +267,17 @@ function randomRoom() {
   return [0, 4, 8].map((from) => letters.slice(from, from + 4).join('')).join('-')
 }
 
+/** @param {Source} source */
+const notAllowed = (source) =>
+  `Your invitation doesn’t let you ${source === 'screen' ? 'share a screen' : `use the ${DEVICES[source]}`} in this call.`
+
 /**
  * What went wrong with a device, with the way out; '' where nothing did.
  * @param {Source} source
  * @param {import('./state.js').DeviceStatus} status
  */
 export function problemOf(source, status) {
-  const device = { mic: 'microphone', cam: 'camera', screen: 'screen' }[source]
+  const device = DEVICES[source]
   switch (status) {
     case 'denied':
       return `The ${device} is blocked. Allow it in the address bar’s site settings, then switch it on again.`

@@ -23,8 +23,11 @@ const STATUS_OF_ERROR = {
 
 export const canShareScreen = () => typeof navigator.mediaDevices?.getDisplayMedia === 'function'
 
-/** @param {PageStore} store */
-export function createCapture(store) {
+/**
+ * @param {PageStore} store
+ * @param {{lost: (source: 'mic' | 'cam') => void}} page `lost`: a device went away while it was in use.
+ */
+export function createCapture(store, page) {
   /** Raised by each change of a source, so that a slow permission prompt can't undo a later choice. */
   const turn = { mic: 0, cam: 0, screen: 0 }
 
@@ -39,16 +42,19 @@ export function createCapture(store) {
     put(source, { track: null, status: 'off', wanted: false })
   }
 
-  /** @param {Source} source @param {MediaStreamTrack} track */
-  function adopt(source, track) {
+  /** @param {Source} source @param {MediaStreamTrack} track @param {boolean} on False for a microphone that is muted. */
+  function adopt(source, track, on) {
     store.get().capture[source].track?.stop()
     // The device was unplugged, its permission withdrawn, or the browser's own "stop sharing" was used.
     track.addEventListener('ended', () => {
       if (store.get().capture[source].track !== track) return
       put(source, { track: null, status: source === 'screen' ? 'off' : 'missing', wanted: false })
+      if (source !== 'screen') page.lost(source)
       void listDevices()
     })
-    put(source, { track, status: 'on', wanted: true })
+    // Before anyone sees the track: a muted microphone is never heard, not even for a moment.
+    track.enabled = on
+    put(source, { track, status: 'on', wanted: on })
     rememberDevice(source, track)
   }
 
@@ -59,23 +65,21 @@ export function createCapture(store) {
     store.set(({ chosen }) => ({ chosen: { ...chosen, [source]: deviceId } }))
   }
 
-  /** @param {Source} source @returns {Promise<boolean>} whether the source is on now */
-  async function open(source) {
+  /** @param {Source} source @param {boolean} [on] False for a microphone that is muted. */
+  async function open(source, on = true) {
     const mine = ++turn[source]
-    put(source, { status: 'asking', wanted: true })
+    put(source, { status: 'asking', wanted: on })
     try {
       const stream = await request([source], store.get().chosen)
       const [track] = source === 'mic' ? stream.getAudioTracks() : stream.getVideoTracks()
       if (!track || turn[source] !== mine) {
         for (const unused of stream.getTracks()) unused.stop()
-        return false
+        return
       }
-      adopt(source, track)
+      adopt(source, track, on)
       void listDevices()
-      return true
     } catch (error) {
       if (turn[source] === mine) failed(source, error)
-      return false
     }
   }
 
@@ -97,9 +101,7 @@ export function createCapture(store) {
   navigator.mediaDevices?.addEventListener?.('devicechange', () => void listDevices())
 
   return {
-    open,
     release,
-    listDevices,
 
     /** Asks for both at once, so that the browser shows one prompt; where that fails, each for itself. */
     async openBoth() {
@@ -109,9 +111,9 @@ export function createCapture(store) {
       try {
         const stream = await request(['mic', 'cam'], store.get().chosen)
         const tracks = { mic: stream.getAudioTracks()[0], cam: stream.getVideoTracks()[0] }
-        if (turn.mic === mine[0] && tracks.mic) adopt('mic', tracks.mic)
+        if (turn.mic === mine[0] && tracks.mic) adopt('mic', tracks.mic, true)
         else tracks.mic?.stop()
-        if (turn.cam === mine[1] && tracks.cam) adopt('cam', tracks.cam)
+        if (turn.cam === mine[1] && tracks.cam) adopt('cam', tracks.cam, true)
         else tracks.cam?.stop()
         void listDevices()
       } catch {
@@ -124,7 +126,7 @@ export function createCapture(store) {
     async set(source, on) {
       const { track, status } = store.get().capture[source]
       if (!on && source !== 'mic') return release(source)
-      if (on && (!track || status !== 'on')) return void (await open(source))
+      if (on && (!track || status !== 'on')) return open(source)
       if (track) {
         track.enabled = on
         put(source, { wanted: on })
@@ -137,8 +139,7 @@ export function createCapture(store) {
       if (kind === 'speaker') return
       const { status, wanted } = store.get().capture[kind]
       if (kind === 'cam' && status !== 'on') return
-      const opened = await open(kind)
-      if (opened && kind === 'mic' && !wanted && status === 'on') await this.set('mic', false)
+      await open(kind, wanted || status !== 'on')
     },
 
     releaseAll() {

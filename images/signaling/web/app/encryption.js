@@ -15,6 +15,8 @@
 /** A single bad report is normal while keys change hands; this many in a row are a problem. */
 const STRIKES = 2
 
+const NO_FRAMES = { opened: 0, early: 0, failed: 0 }
+
 /**
  * @typedef {object} Circumstances
  * @property {Pick<import('./state.js').Member, 'trusted' | 'verified'>[]} others The other members.
@@ -31,7 +33,7 @@ export function judge(before, report, { others, media }) {
   const last = before.sample
   const suspects = Object.entries(report.members)
     .filter(([sid, now]) => {
-      const then = last?.members[sid] ?? { opened: 0, failed: 0 }
+      const then = last?.members[sid] ?? NO_FRAMES
       const failed = now.failed - then.failed
       return failed > 0 && failed >= now.opened - then.opened
     })
@@ -70,7 +72,7 @@ export const WORDS = {
   },
   stranger: {
     label: 'Stranger',
-    text: 'Someone is here without the right link. They get no keys: they can’t see or hear you, nor you them.',
+    text: 'Someone is here without the right link, or with a clock that is far off. They get no keys: they can’t see or hear you, nor you them.',
   },
   problem: {
     label: 'Problem',

@@ -35,5 +35,4 @@ function say(sentence) {
 
 installShortcuts(store, app)
 addEventListener('hashchange', () => void app.open())
-addEventListener('pagehide', () => app.leave())
 void app.open()

@@ -4,6 +4,7 @@ import { Call } from '../sdk/index.js'
 import { judge } from './encryption.js'
 import { SPEECH, meter } from './level.js'
 import { initialCall, isSending, others } from './state.js'
+import { WARNINGS } from './warnings.js'
 
 /** @typedef {import('./state.js').PageStore} PageStore */
 /** @typedef {import('./state.js').State} State */
@@ -15,10 +16,16 @@ const SPEECH_EVERY_MS = 200
 const HISTORY = 30
 /** @type {Source[]} */
 const SOURCES = ['mic', 'cam', 'screen']
+/** @type {Pick<State, 'panel' | 'dialog' | 'moderating'>} */
+const NOTHING_OPEN = { panel: null, dialog: null, moderating: '' }
 
 /**
  * @param {PageStore} store
- * @param {{toast: (text: string, tone?: 'info' | 'good' | 'bad') => void, muteMe: (source: Source) => void, over: () => void}} page
+ * @param {object} page
+ * @param {(text: string, tone?: 'info' | 'good' | 'bad') => void} page.toast
+ * @param {(source: Source) => void} page.muteMe A moderator asks for it.
+ * @param {(sources: Source[]) => void} page.allow What this person may send.
+ * @param {() => void} page.over
  */
 export function createSession(store, page) {
   /** @type {Call | null} */
@@ -39,7 +46,7 @@ export function createSession(store, page) {
     call = null
     expose(null)
     page.over()
-    store.set({ screen: 'ended', ending, call: null, panel: null, dialog: null, hand: false })
+    store.set({ screen: 'ended', ending, call: null, hand: false, ...NOTHING_OPEN })
   }
 
   /** @param {Call} joined */
@@ -53,18 +60,32 @@ export function createSession(store, page) {
       if (state === 'ended') finish({ reason: reason ?? '' })
       else put((now) => ({ phase: state, since: now.since || (state === 'joined' ? Date.now() : 0) }))
     })
-    on('members', ({ members }) => put({ members }))
+    on('members', ({ members }) => {
+      put({ members })
+      const { dialog } = store.get()
+      const here = (/** @type {string} */ sid) => others(store.get()).some((member) => member.sid === sid)
+      if (dialog?.kind === 'remove' && !here(dialog.sid)) store.set({ dialog: null })
+    })
+    on('room', ({ locked, grants }) => {
+      put({ locked, grants })
+      page.allow(grants.pub)
+    })
     on('track', ({ sid, source, track }) =>
       put(({ tracks }) => ({ tracks: { ...tracks, [sid]: { ...tracks[sid], [source]: track } } })),
     )
     on('encryption', (report) =>
       put((now) => ({ encryption: judge(now.encryption, report, circumstances(store.get())) })),
     )
-    on('code', ({ code }) => put({ code: code ?? '' }))
+    on('code', ({ code }) =>
+      put((now) => ({ code: code ?? '', codeChanged: now.code && code ? Date.now() : now.codeChanged })),
+    )
     on('mute-request', ({ kind }) =>
       page.muteMe(kind === 'audio' ? 'mic' : kind === 'video' ? 'cam' : 'screen'),
     )
-    on('warning', ({ message }) => page.toast(message, 'bad'))
+    on('warning', ({ code, message }) => {
+      const words = WARNINGS[code] ?? { text: message, tone: 'bad' }
+      if (words.text) page.toast(words.text, words.tone)
+    })
   }
 
   /** Sends each track and each state once, when it changes. @param {Call} joined */
@@ -78,7 +99,8 @@ export function createSession(store, page) {
         const track = capture[source].status === 'on' ? capture[source].track : null
         if ((sent[source] ?? null) === track) continue
         sent[source] = track
-        void joined.setTrack(source, track)
+        // What may not be sent is let go of when the grants are known.
+        joined.setTrack(source, track).catch(() => {})
       }
       const state = {
         audio: isSending(capture.mic),
@@ -122,7 +144,7 @@ export function createSession(store, page) {
       })
       call = joined
       expose(joined)
-      store.set({ screen: 'call', call: initialCall(), ending: null, panel: null, hand: false })
+      store.set({ screen: 'call', call: initialCall(), ending: null, hand: false, ...NOTHING_OPEN })
       listen(joined)
       stops = [mirror(joined), watchStats(joined), watchSpeech(store, put), everySecond(store)]
       // A refusal arrives as the state `ended`, too.

@@ -11,7 +11,7 @@ export const SHORTCUTS = [
   { key: 'p', label: 'People', run: (app) => app.togglePanel('people') },
   { key: 'd', label: 'Connection details', run: (app) => app.togglePanel('details') },
   { key: 'e', label: 'Encryption and security code', run: (app) => app.togglePanel('security') },
-  { key: '?', label: 'This list', run: (app) => app.show('shortcuts') },
+  { key: '?', label: 'This list', run: (app) => app.show({ kind: 'shortcuts' }) },
 ]
 
 /** @param {import('./state.js').PageStore} store @param {App} app */

@@ -6,6 +6,7 @@
 /** @typedef {import('../sdk/types.js').MemberView} Member */
 /** @typedef {import('../sdk/types.js').MemberStats} MemberStats */
 /** @typedef {import('../sdk/types.js').EncryptionView} EncryptionReport */
+/** @typedef {import('../sdk/types.js').Grants} Grants */
 /** @typedef {{room: string, secret: Uint8Array<ArrayBuffer> | null, token: string | null, relay: boolean}} JoinLink */
 /** @typedef {Partial<Record<Source, MediaStreamTrack | null>>} Tracks */
 
@@ -25,7 +26,10 @@
  * @property {Member[]} members This member included.
  * @property {Record<string, Tracks>} tracks By session id.
  * @property {import('./encryption.js').Judgement} encryption
+ * @property {boolean} locked Whether newcomers are kept out.
+ * @property {Grants} grants What this person may do.
  * @property {string} code Security code, '' while there is none.
+ * @property {number} codeChanged Milliseconds since the epoch of when another code was there before, 0 for never.
  * @property {{code: string, result: 'match' | 'differ'} | null} compared What the person found, and for which code.
  * @property {Record<string, MemberStats>} stats
  * @property {Record<string, number[]>} history Received kbit/s of each member, oldest first.
@@ -35,6 +39,7 @@
 /** @typedef {{reason: string}} Ending What the SDK said: the word of its `state` event or its error. */
 /** @typedef {{id: number, tone: 'info' | 'good' | 'bad', text: string}} Toast */
 /** @typedef {'people' | 'details' | 'security' | 'devices' | 'menu' | null} Panel */
+/** @typedef {{kind: 'shortcuts'} | {kind: 'end'} | {kind: 'remove', sid: string, ban: boolean}} Dialog */
 
 /**
  * @typedef {object} State
@@ -50,7 +55,8 @@
  * @property {CallState | null} call
  * @property {Ending | null} ending
  * @property {Panel} panel
- * @property {'shortcuts' | null} dialog
+ * @property {string} moderating Session id of the member whose actions are open in the people panel, '' for none.
+ * @property {Dialog | null} dialog
  * @property {boolean} shortcuts Whether single keys act; some people's input devices need them off.
  * @property {Toast[]} toasts
  * @property {{width: number, height: number}} stage Pixels that the tiles may fill.
@@ -76,6 +82,7 @@ export function initialState() {
     call: null,
     ending: null,
     panel: null,
+    moderating: '',
     dialog: null,
     shortcuts: true,
     toasts: [],
@@ -93,7 +100,10 @@ export function initialCall() {
     members: [],
     tracks: {},
     encryption: { state: 'waiting', suspects: [], sample: null, strikes: 0 },
+    locked: false,
+    grants: { pub: ['mic', 'cam', 'screen'], msg: true, mod: false },
     code: '',
+    codeChanged: 0,
     compared: null,
     stats: {},
     history: {},
@@ -112,3 +122,6 @@ export const nameOf = (member) => member.name || (member.isSelf ? 'You' : 'Guest
 
 /** Whether a local source is being sent. @param {Capture} capture */
 export const isSending = (capture) => capture.wanted && capture.status === 'on'
+
+/** Whether this person moderates the call. @param {State} state */
+export const moderates = (state) => state.call?.grants.mod ?? false

@@ -37,6 +37,8 @@ export function callScreen(state, app) {
       { class: 'callbar' },
       brand(),
       h('h1', { class: 'visually-hidden', tabindex: '-1' }, 'Call'),
+      state.call?.locked &&
+        h('span', { key: 'locked', class: 'chip locked', 'data-testid': 'locked' }, icon('lock'), 'Locked'),
       clock(state),
       badge(state, app),
     ),
@@ -47,7 +49,7 @@ export function callScreen(state, app) {
       h(
         'div',
         { class: 'stage-area', hook: (/** @type {HTMLElement} */ el) => measure(el, app) },
-        tiles(state),
+        tiles(state, app),
         invitation(state, app),
       ),
     ),
@@ -150,7 +152,8 @@ function invitation(state, app) {
 }
 
 /** @param {State} state */
-function linkAdvice({ link }) {
+function linkAdvice({ link, call }) {
+  if (call?.locked) return 'The call is locked: nobody new gets in until it is unlocked.'
   if (link?.token)
     return 'Your own invitation is left out of it: others need theirs from whoever runs this server.'
   if (!link?.secret) return 'This link has no secret. Compare the security code once someone joins.'

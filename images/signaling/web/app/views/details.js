@@ -70,6 +70,9 @@ function connection(state, member) {
             fact('At the other end', candidateWords(stats.remoteCandidateType), 'remote'),
             frames && fact('Frames opened', frames.opened.toLocaleString('en'), 'opened'),
             frames &&
+              frames.early > 0 &&
+              fact('Came before their key', frames.early.toLocaleString('en'), 'early'),
+            frames &&
               frames.failed > 0 &&
               fact('Frames refused', frames.failed.toLocaleString('en'), 'failed'),
           ),

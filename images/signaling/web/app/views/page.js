@@ -2,9 +2,9 @@
 
 import { STEP_LABELS, wordsFor } from '../endings.js'
 import { h } from '../dom.js'
-import { SHORTCUTS } from '../shortcuts.js'
 import { others } from '../state.js'
 import { callScreen } from './call.js'
+import { dialog } from './dialogs.js'
 import { lobbyScreen } from './lobby.js'
 import { brand, button, icon, iconButton } from './parts.js'
 import { startScreen } from './start.js'
@@ -18,7 +18,7 @@ const SCREENS = { start: startScreen, lobby: lobbyScreen, call: callScreen, ende
 export const page = (state, app) => [
   SCREENS[state.screen](state, app),
   toasts(state, app),
-  ...(state.dialog ? [shortcutsDialog(state, app)] : []),
+  ...dialog(state, app),
 ]
 
 /** @param {State} state */
@@ -80,52 +80,5 @@ const toasts = (state, app) =>
         h('p', null, text),
         iconButton('Dismiss', 'close', { onclick: () => app.dismiss(id) }),
       ),
-    ),
-  )
-
-/** @param {State} state @param {App} app */
-const shortcutsDialog = (state, app) =>
-  h(
-    'dialog',
-    {
-      key: 'dialog',
-      class: 'dialog',
-      'aria-labelledby': 'dialog-title',
-      'data-testid': 'dialog',
-      hook: (/** @type {HTMLDialogElement} */ el) => {
-        el.showModal()
-        return () => el.close()
-      },
-      onclose: () => app.show(null),
-    },
-    h(
-      'div',
-      { class: 'panel-head' },
-      h('h2', { id: 'dialog-title' }, 'Keyboard shortcuts'),
-      iconButton('Close', 'close', { onclick: () => app.show(null), 'data-testid': 'close-dialog' }),
-    ),
-    h(
-      'dl',
-      { class: 'keys' },
-      SHORTCUTS.map(({ key, label }) =>
-        h(
-          'div',
-          { key, class: 'fact' },
-          h('dt', null, label),
-          h('dd', null, h('kbd', null, key.toUpperCase())),
-        ),
-      ),
-    ),
-    h(
-      'label',
-      { class: 'check' },
-      h('input', {
-        type: 'checkbox',
-        checked: state.shortcuts,
-        onchange: (/** @type {Event} */ event) =>
-          app.useShortcuts(/** @type {HTMLInputElement} */ (event.target).checked),
-        'data-testid': 'use-shortcuts',
-      }),
-      h('span', null, 'Use single-key shortcuts'),
     ),
   )

@@ -68,7 +68,7 @@ function menu(state, app) {
     ['lock-check', 'Encryption and security code', 'menu-security', () => app.togglePanel('security')],
     ['pulse', 'Connection details', 'menu-details', () => app.togglePanel('details')],
     ['sliders', 'Devices', 'menu-devices', () => app.togglePanel('devices')],
-    ['keyboard', 'Keyboard shortcuts', 'menu-shortcuts', () => app.show('shortcuts')],
+    ['keyboard', 'Keyboard shortcuts', 'menu-shortcuts', () => app.show({ kind: 'shortcuts' })],
   ]
   return h(
     'ul',

@@ -1,8 +1,9 @@
 /** Who is in the call, and whom to trust. */
 
 import { h } from '../dom.js'
-import { nameOf } from '../state.js'
-import { avatar, button, icon } from './parts.js'
+import { moderates, nameOf } from '../state.js'
+import { callActions, memberActions } from './moderation.js'
+import { avatar, button, icon, iconButton } from './parts.js'
 
 /** @typedef {import('../state.js').State} State */
 /** @typedef {import('../state.js').Member} Member */
@@ -13,13 +14,20 @@ export const people = (state, app) =>
   h(
     'div',
     { class: 'people' },
-    h('ul', { class: 'people-list' }, (state.call?.members ?? []).map(person)),
+    h(
+      'ul',
+      { class: 'people-list' },
+      (state.call?.members ?? []).map((member) => person(state, app, member)),
+    ),
     button('Copy join link', { look: 'quiet', icon: 'link', onclick: () => void app.copyLink() }),
+    moderates(state) && callActions(state, app),
   )
 
-/** @param {Member} member */
-function person(member) {
+/** @param {State} state @param {App} app @param {Member} member */
+function person(state, app, member) {
   const { label, tone, glyph } = trust(member)
+  const open = state.moderating === member.sid
+  const moderated = moderates(state) && !member.isSelf
   return h(
     'li',
     { key: member.sid, class: 'person', 'data-testid': 'person', 'data-trust': tone },
@@ -30,14 +38,23 @@ function person(member) {
       h('strong', null, nameOf(member), member.isSelf && member.name ? ' (you)' : ''),
       h('span', { class: `trust ${tone}` }, icon(glyph), label),
     ),
-    member.state.hand && state('hand', 'Hand raised'),
-    state(member.state.audio ? 'mic' : 'mic-off', member.state.audio ? 'Microphone on' : 'Muted'),
-    state(member.state.video ? 'cam' : 'cam-off', member.state.video ? 'Camera on' : 'Camera off'),
+    member.state.hand && mark('hand', 'Hand raised'),
+    mark(member.state.audio ? 'mic' : 'mic-off', member.state.audio ? 'Microphone on' : 'Muted'),
+    mark(member.state.video ? 'cam' : 'cam-off', member.state.video ? 'Camera on' : 'Camera off'),
+    moderated &&
+      iconButton(`Actions on ${nameOf(member)}`, 'more', {
+        key: 'more',
+        onclick: () => app.moderate(member.sid),
+        'aria-expanded': String(open),
+        'aria-controls': open ? `actions-${member.sid}` : null,
+        'data-testid': 'moderate',
+      }),
+    moderated && open && memberActions(member, app),
   )
 }
 
 /** @param {string} glyph @param {string} text */
-const state = (glyph, text) =>
+const mark = (glyph, text) =>
   h(
     'span',
     { key: text, class: 'person-state', title: text },

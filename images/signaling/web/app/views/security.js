@@ -9,6 +9,9 @@ import { button, icon } from './parts.js'
 /** @typedef {import('../state.js').CallState} CallState */
 /** @typedef {import('../app.js').App} App */
 
+const TOO_SOON_MS = 3_000
+const NEWS_MS = 30_000
+
 /** @param {State} state @param {App} app */
 export function security(state, app) {
   const { call } = state
@@ -24,7 +27,7 @@ export function security(state, app) {
       h('div', null, h('strong', null, label), h('p', null, text), suspects(state)),
     ),
     call.code
-      ? code(call, app)
+      ? code(state, call, app)
       : h('p', { class: 'empty' }, 'A security code appears here as soon as someone joins.'),
     counters(call),
   )
@@ -40,8 +43,8 @@ function suspects(state) {
   return names.length > 0 && h('p', { key: 'suspects' }, `Affected: ${names.join(', ')}.`)
 }
 
-/** @param {CallState} call @param {App} app */
-function code(call, app) {
+/** @param {State} state @param {CallState} call @param {App} app */
+function code(state, call, app) {
   const groups = call.code.replace(/\D/g, '').match(/.{1,5}/g) ?? []
   return h(
     'section',
@@ -58,13 +61,14 @@ function code(call, app) {
       },
       groups.map((group, index) => h('span', { key: index, 'aria-hidden': 'true' }, group)),
     ),
-    comparison(call, app),
+    comparison(state, call, app),
   )
 }
 
-/** @param {CallState} call @param {App} app */
-function comparison({ code: digits, compared }, app) {
+/** @param {State} state @param {CallState} call @param {App} app */
+function comparison({ now }, { code: digits, compared, codeChanged }, app) {
   const result = compared?.code === digits ? compared.result : null
+  const age = now - codeChanged
   if (result === 'match') {
     return h(
       'p',
@@ -83,9 +87,18 @@ function comparison({ code: digits, compared }, app) {
         icon('alert'),
         'Different codes mean different keys: someone may be listening in. Leave, and agree on a new link by another way.',
       ),
+    age < NEWS_MS &&
+      h(
+        'p',
+        { key: 'changed', class: 'notice unsure', role: 'status', 'data-testid': 'code-changed' },
+        icon('alert'),
+        'Someone came or left, so the code is another one now. Compare this one.',
+      ),
     button('They match', {
       look: 'primary',
       icon: 'check',
+      // A click that was meant for the code before must not vouch for this one.
+      disabled: age < TOO_SOON_MS,
       onclick: () => app.compared('match'),
       'data-testid': 'code-match',
     }),
@@ -104,7 +117,8 @@ function counters({ encryption: { sample } }) {
   const facts = [
     ['Frames sealed here', sample.sealed],
     ['Frames opened here', sample.opened],
-    ['Frames refused', sample.failed],
+    ['Came before their key', sample.early],
+    ['Refused', sample.failed],
   ]
   return h(
     'dl',

@@ -2,8 +2,8 @@
 
 import { h } from '../dom.js'
 import { arrange } from '../layout.js'
-import { isSending, nameOf, self } from '../state.js'
-import { avatar, icon, play, streamOf, video } from './parts.js'
+import { isSending, moderates, nameOf, self } from '../state.js'
+import { avatar, icon, iconButton, play, streamOf, video } from './parts.js'
 import { qualityOf } from '../quality.js'
 
 /** @typedef {import('../state.js').State} State */
@@ -40,8 +40,8 @@ function trackOf(state, { member, source }) {
   return (shown && state.call?.tracks[member.sid]?.[source]) || null
 }
 
-/** @param {State} state */
-export function tiles(state) {
+/** @param {State} state @param {import('../app.js').App} app */
+export function tiles(state, app) {
   const all = tilesOf(state)
   const places = new Map(arrange(all, state.stage).map((place) => [place.key, place]))
   return h(
@@ -49,14 +49,14 @@ export function tiles(state) {
     { class: 'tiles', 'aria-label': 'People in the call' },
     all.map((tile) => {
       const place = places.get(tile.key)
-      return place && tileView(state, tile, place)
+      return place && tileView(state, app, tile, place)
     }),
     sounds(state),
   )
 }
 
-/** @param {State} state @param {Tile} tile @param {import('../layout.js').Place} place */
-function tileView(state, tile, place) {
+/** @param {State} state @param {import('../app.js').App} app @param {Tile} tile @param {import('../layout.js').Place} place */
+function tileView(state, app, tile, place) {
   const { member, source } = tile
   const track = trackOf(state, tile)
   const name = nameOf(member)
@@ -89,11 +89,19 @@ function tileView(state, tile, place) {
       h('p', { key: 'stale', class: 'tile-note' }, icon('wifi-off'), 'Reconnecting…'),
     !member.trusted &&
       !member.isSelf &&
-      h('p', { key: 'stranger', class: 'tile-note' }, icon('alert'), 'Shut out: wrong link'),
+      h('p', { key: 'stranger', class: 'tile-note' }, icon('alert'), 'Shut out'),
     member.state.hand &&
       source === 'cam' &&
       h('span', { key: 'hand', class: 'hand', 'data-testid': 'hand' }, icon('hand')),
     label(state, tile),
+    moderates(state) &&
+      !member.isSelf &&
+      iconButton(`Actions on ${name}`, 'more', {
+        key: 'moderate',
+        class: 'tile-more',
+        onclick: () => app.moderate(member.sid),
+        'data-testid': 'tile-moderate',
+      }),
   )
 }
 

@@ -69,7 +69,7 @@ export function toolbar(state, app) {
       panelTool(state, app, 'people', 'people', 'People', String(state.call?.members.length ?? 0)),
       panelTool(state, app, 'details', 'pulse', 'Details'),
       panelTool(state, app, 'devices', 'sliders', 'Devices'),
-      tool('keyboard', 'Shortcuts', { onclick: () => app.show('shortcuts'), testid: 'shortcuts' }),
+      tool('keyboard', 'Shortcuts', { onclick: () => app.show({ kind: 'shortcuts' }), testid: 'shortcuts' }),
     ),
   )
 }
