@@ -169,7 +169,7 @@ class AgentProcess:
     async def readiness(self) -> str:
         """What ``/readyz`` says: ``ok``, or what is wrong; empty while the control port is closed."""
         try:
-            async with self._http.get("/readyz") as answer:
+            async with self._http.get("/readyz", headers=self._authorization) as answer:
                 return (await answer.text()).strip()
         except aiohttp.ClientError:
             return ""
@@ -219,7 +219,8 @@ class AgentProcess:
             return answer.status, await answer.text()
 
     async def metrics_text(self) -> str:
-        async with self._http.get("/metrics") as answer:
+        async with self._http.get("/metrics", headers=self._authorization) as answer:
+            answer.raise_for_status()
             return await answer.text()
 
     async def metric(self, name: str, **labels: str) -> float:

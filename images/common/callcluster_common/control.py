@@ -1,8 +1,8 @@
 """The control port: one small HTTP server in every workload pod.
 
-``/healthz``, ``/readyz`` and ``/metrics`` are open inside the cluster. All other routes need a bearer token
-of the CallCluster's control key set; without a key set they answer 503, so that a pod without its Secret
-stays closed.
+``/healthz``, ``/readyz`` and ``/metrics`` are open inside the cluster; of a pod on the host network only
+``/healthz`` is. All other routes need a bearer token of the CallCluster's control key set; without a key
+set they answer 503, so that a pod without its Secret stays closed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from callcluster_common.reports import Report
 
 DEFAULT_PORT = 9090
 
+OPEN_IN_CLUSTER = frozenset({"/healthz", "/readyz", "/metrics"})
+OPEN_ON_HOST = frozenset({"/healthz"})
+"""Whoever reaches the node reaches its host network: only liveness, for the kubelet."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Check = Callable[[], str | None]
 """Returns ``None`` when all is well, otherwise what is wrong, in words for an operator."""
@@ -35,6 +39,7 @@ class ControlServer:
         metrics: registry of ``GET /metrics``.
         tokens: the control key set in force, ``None`` before it was read.
         drain: called by ``POST /drain``; must return at once and drain in the background.
+        open_routes: paths that need no token.
     """
 
     def __init__(
@@ -46,8 +51,10 @@ class ControlServer:
         metrics: CollectorRegistry,
         tokens: Callable[[], KeySet | None],
         drain: Callable[[], None],
+        open_routes: frozenset[str] = OPEN_IN_CLUSTER,
     ) -> None:
         self._tokens = tokens
+        self._open_routes = open_routes
         self._app = web.Application(middlewares=[self._guard])
         self._app.router.add_get("/healthz", self._check(alive))
         self._app.router.add_get("/readyz", self._check(ready))
@@ -68,8 +75,6 @@ class ControlServer:
         self._app.router.add_get("/report", get_report)
         self._app.router.add_post("/drain", post_drain)
         self._runner = web.AppRunner(self._app, access_log=None, handle_signals=False)
-
-    OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 
     def add(self, method: str, path: str, handler: Handler) -> None:
         """Add a protected route; call before :meth:`start`."""
@@ -100,7 +105,7 @@ class ControlServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in self.OPEN:
+        if request.path not in self._open_routes:
             keyset = self._tokens()
             if keyset is None:
                 return web.Response(status=503, text="no control key set yet\n")

@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 from callcluster_common import keyset as keysets
-from callcluster_common.control import ControlServer
+from callcluster_common.control import OPEN_ON_HOST, ControlServer
 from callcluster_common.keyset import KeySet, KeySetError
 from callcluster_common.reports import TURNReport
 from callcluster_common.watched_file import contents
@@ -26,6 +26,7 @@ from callcluster_turn.drain import Drain
 from callcluster_turn.health import Health
 from callcluster_turn.keys import KeyTable
 from callcluster_turn.metrics import Metrics
+from callcluster_turn.readiness import ReadinessFile
 from callcluster_turn.settings import Settings
 from callcluster_turn.sockets import Occupancy
 from callcluster_turn.supervisor import FatalError, Supervisor
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 READING_SECONDS = 2.0
 DRAIN_READING_SECONDS = 0.5
+READINESS_SECONDS = 0.2
 DATABASE_FILE = "turndb"
 
 
@@ -68,7 +70,9 @@ class Agent:
             metrics=self._metrics.registry,
             tokens=lambda: self._control_keys,
             drain=self._begin_drain,
+            open_routes=OPEN_ON_HOST,
         )
+        self._readiness = ReadinessFile(settings.state_dir)
         self._control.add("POST", "/revoke", self._revoke)
         self._add_gauges()
 
@@ -81,6 +85,7 @@ class Agent:
         settings = self._settings
         try:
             self._table.create()
+            self._readiness.tell(self._ready())
         except (OSError, sqlite3.Error) as error:
             raise FatalError(f"STATE_DIR {settings.state_dir} can't be used: {error}") from None
         try:
@@ -107,6 +112,7 @@ class Agent:
                 self._follow_control_keys(),
                 self._health.watch(lambda: self._drain.active),
                 self._read_occupancy(),
+                self._tell_readiness(),
             )
         ]
         end = asyncio.create_task(self._ended.wait())
@@ -126,6 +132,14 @@ class Agent:
     def _ready(self) -> str | None:
         # A draining server stays ready: its calls go on, and new sessions are steered away by its report.
         return None if self._drain.active else self._health.problem
+
+    async def _tell_readiness(self) -> None:
+        while True:
+            try:
+                self._readiness.tell(self._ready())
+            except OSError:
+                log.exception("readiness can't be written; trying again")
+            await asyncio.sleep(READINESS_SECONDS)
 
     def _report(self) -> TURNReport:
         return TURNReport(

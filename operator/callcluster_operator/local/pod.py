@@ -236,7 +236,10 @@ class PodRunner:
     async def _probe(self, probe: Mapping[str, Any] | None, container: Mapping[str, Any]) -> str | None:
         if probe is None:
             return None
-        return await probes.ask(self._around.session, probe, container)
+        places = Places(mounts_of(self._pod, self._directory), self._around.addresses)
+        return await probes.ask(
+            self._around.session, probe, container, places.put_right, self._around.base_env
+        )
 
 
 def _patience(liveness: Mapping[str, Any] | None) -> float:

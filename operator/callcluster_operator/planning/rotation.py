@@ -8,7 +8,7 @@ from callcluster_operator.objects import SECRET, Object
 from callcluster_operator.planning import credentials, names, pods
 from callcluster_operator.planning.credentials import Policy, Ring
 from callcluster_operator.planning.installation import Installation
-from callcluster_operator.planning.manifests.secrets import key_set_manifest
+from callcluster_operator.planning.manifests.secrets import control_keys_manifest, turn_keys_manifest
 
 CONTROL_PROPAGATION_SECONDS = 120
 """By when a kubelet has projected a changed Secret. Pods don't report which control keys they accept, so a
@@ -45,7 +45,8 @@ def turn_keys(installation: Installation) -> Rotation:
         waiting = _servers_behind(installation, now_is)
     elif now_is.phase == "Overlap" and now_is.confirmed_at is None:
         waiting = _makers_behind(installation, now_is)
-    return _rotation(installation, name, names.TURN, policy, now_is, waiting)
+    manifest = turn_keys_manifest(installation, now_is.keys, credentials.notes_of(now_is))
+    return Rotation(policy, now_is, waiting, manifest)
 
 
 def control_keys(installation: Installation) -> Rotation:
@@ -71,7 +72,8 @@ def control_keys(installation: Installation) -> Rotation:
         minted=not silent,
     )
     waiting = silent if now_is.phase == "Overlap" and now_is.confirmed_at is None else ()
-    return _rotation(installation, name, names.SIGNALING, policy, now_is, waiting)
+    manifest = control_keys_manifest(installation, now_is.keys, credentials.notes_of(now_is))
+    return Rotation(policy, now_is, waiting, manifest)
 
 
 def _policy(installation: Installation, *, ttl: int) -> Policy:
@@ -98,18 +100,6 @@ def _advance(
         purpose=name,
         now=installation.now,
     )
-
-
-def _rotation(
-    installation: Installation,
-    name: str,
-    component: str,
-    policy: Policy,
-    ring: Ring,
-    waiting: tuple[str, ...],
-) -> Rotation:
-    manifest = key_set_manifest(installation, name, component, ring.keys, credentials.notes_of(ring))
-    return Rotation(policy, ring, waiting, manifest)
 
 
 def _servers_behind(installation: Installation, ring: Ring) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from browser.app.chromium import chromium
 from browser.sdk.tabs import Tab
+from callcluster_common import keyset
 from kit.canaries import leaks
 from kit.demo import Demo, demo
 from redis.asyncio import Redis
@@ -132,10 +133,15 @@ async def scrape(running: Demo, http: aiohttp.ClientSession) -> bytes:
     found = []
     for pid in running.up.processes():
         with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                if line.startswith(b"CONTROL_PORT="):
-                    port = int(line.partition(b"=")[2])
-                    async with http.get(f"http://127.0.0.1:{port}/metrics") as response:
-                        found.append(await response.read())
+            lines = Path(f"/proc/{pid}/environ").read_text().split("\0")
+            environment = dict(line.split("=", 1) for line in lines if "=" in line)
+            if "CONTROL_PORT" in environment:
+                keys = keyset.parse(Path(environment["CONTROL_KEYS_FILE"]).read_bytes())
+                async with http.get(
+                    f"http://127.0.0.1:{environment['CONTROL_PORT']}/metrics",
+                    headers={"Authorization": f"Bearer {keys.minting.secret}"},
+                ) as response:
+                    response.raise_for_status()
+                    found.append(await response.read())
     assert len(found) == 2, "signaling and TURN"
     return b"".join(found)

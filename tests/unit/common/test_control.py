@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 from aiohttp import web
-from callcluster_common.control import ControlServer
+from callcluster_common.control import OPEN_ON_HOST, ControlServer
 from callcluster_common.keyset import Key, KeySet
 from callcluster_common.reports import TURNReport
 from prometheus_client import CollectorRegistry, Gauge
@@ -62,6 +62,24 @@ async def test_health_readiness_and_metrics_are_open(pod: Pod) -> None:
     assert await ask("GET", f"{pod.url}/readyz") == (503, "coturn does not answer\n")
     status, text = await ask("GET", f"{pod.url}/metrics")
     assert (status, "turn_allocations 7.0" in text) == (200, True)
+
+
+async def test_on_the_host_network_only_liveness_is_open(pod: Pod) -> None:
+    server = ControlServer(
+        alive=lambda: None,
+        ready=lambda: None,
+        report=lambda: TURNReport(version="1", coturn_version="4.6.1", draining=False, allocations=7),
+        metrics=CollectorRegistry(),
+        tokens=lambda: pod.keys,
+        drain=lambda: None,
+        open_routes=OPEN_ON_HOST,
+    )
+    url = f"http://127.0.0.1:{await server.start('127.0.0.1', 0)}"
+    assert await ask("GET", f"{url}/healthz") == (200, "ok\n")
+    for path in ("/readyz", "/metrics"):
+        assert (await ask("GET", url + path))[0] == 401
+        assert (await ask("GET", url + path, NEW.secret))[0] == 200
+    await server.stop()
 
 
 @pytest.mark.parametrize("route", ["GET /report", "POST /drain", "PUT /echo", "GET /nothing-here"])

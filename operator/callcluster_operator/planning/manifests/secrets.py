@@ -14,17 +14,22 @@ from callcluster_operator.planning.manifests.common import manifest
 
 JWT_KEY = "secret"
 SALT_KEY = "salt"
+CONTROL_TOKEN_KEY = "token"  # noqa: S105 - the name of a key
 REDIS_PASSWORD_KEY = "password"  # noqa: S105 - the name of a key
 REDIS_URL_KEY = "url"
 
 
-def key_set_manifest(
-    installation: Installation, name: str, component: str, keys: KeySet, annotations: dict[str, str]
-) -> Object:
-    """A key set, with the times of its rotation as annotations."""
-    return _secret(
-        installation, name, component, {keyset.KEYS_FILE: keyset.encode(keys).decode()}, annotations
-    )
+def turn_keys_manifest(installation: Installation, keys: KeySet, annotations: dict[str, str]) -> Object:
+    """The keys of TURN credentials, with the times of their rotation as annotations."""
+    name = names.turn_keys_secret(installation.name)
+    return _secret(installation, name, names.TURN, {keyset.KEYS_FILE: _text(keys)}, annotations)
+
+
+def control_keys_manifest(installation: Installation, keys: KeySet, annotations: dict[str, str]) -> Object:
+    """The keys of the control ports, and the one in use by itself: to scrape TURN servers takes a token."""
+    name = names.control_secret(installation.name)
+    values = {keyset.KEYS_FILE: _text(keys), CONTROL_TOKEN_KEY: keys.minting.secret}
+    return _secret(installation, name, names.SIGNALING, values, annotations)
 
 
 def jwt_manifest(installation: Installation, secret: str) -> Object:
@@ -47,6 +52,10 @@ def redis_manifest(installation: Installation, password: str) -> Object:
     )
     url = f"redis://:{password}@{host}:6379/0"
     return _secret(installation, name, names.REDIS, {REDIS_PASSWORD_KEY: password, REDIS_URL_KEY: url})
+
+
+def _text(keys: KeySet) -> str:
+    return keyset.encode(keys).decode()
 
 
 def _secret(

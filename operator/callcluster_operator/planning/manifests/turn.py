@@ -32,6 +32,9 @@ POD_DIR = "/etc/callcluster/pod"
 TLS_DIR = "/etc/callcluster/tls"
 STATE_DIR = "/run/turn"
 ADDRESS_FILE = "external-address"
+READINESS_FILE = "readiness"
+"""Where the agent says ``ok``, or what is wrong."""
+_IS_OK = 'read -r said < "$1" && echo "$said" && [ "$said" = ok ]'
 
 
 def pod_manifest(installation: Installation, ordinal: int, slot: Slot) -> Object:
@@ -91,7 +94,13 @@ def pod_manifest(installation: Installation, ordinal: int, slot: Slot) -> Object
             }
             for port in ports
         ],
-        "readinessProbe": http_probe("/readyz", names.CONTROL_PORT, period=2, failures=2),
+        # By a file: without a token the control port tells the world nothing but that it lives.
+        "readinessProbe": {
+            "exec": {"command": ["sh", "-c", _IS_OK, "readiness", f"{STATE_DIR}/{READINESS_FILE}"]},
+            "periodSeconds": 2,
+            "failureThreshold": 2,
+            "timeoutSeconds": 2,
+        },
         # Patient: a restart drops every relay of the server.
         "livenessProbe": http_probe("/healthz", names.CONTROL_PORT, period=10, failures=6),
         "resources": resources(spec.template.turn, RESOURCES),
