@@ -23,6 +23,7 @@ from callcluster_operator.local.store import Store
 from callcluster_operator.objects import DEPLOYMENT, NODE, POD, Object, Ref
 from kit import fake_workload
 from kit.eventually import eventually
+from kit.ports import free_port
 
 NAMESPACE = "calls"
 
@@ -491,11 +492,3 @@ async def test_the_warden_ends_what_a_killed_parent_leaves(tmp_path: Path) -> No
         return not is_running(pid) and not directory.exists()
 
     await eventually(gone)
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
