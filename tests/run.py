@@ -220,7 +220,8 @@ TIERS = (
     Tier(
         "unit",
         "decisions and state machines, with properties",
-        pytest("tests/unit", "tests/property", "-n", "2"),
+        # A property tries many examples: on a busy machine that may take minutes.
+        pytest("tests/unit", "tests/property", "-n", "2", "--timeout", "300"),
     ),
     Tier(
         "types-js",
