@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from kit.ports import free_port
 
 
 class RedisServer:
@@ -87,14 +82,17 @@ class RedisServer:
 
 
 class Monitor:
-    """Records all that ``MONITOR`` shows until it is stopped."""
+    """Records all that ``MONITOR`` of the server at ``url`` shows until it is stopped."""
 
-    def __init__(self, server: RedisServer) -> None:
-        self._server = server
+    def __init__(self, url: str) -> None:
+        self._server = urlsplit(url)
         self.lines: list[str] = []
 
     async def __aenter__(self) -> Monitor:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._server.port)
+        reader, writer = await asyncio.open_connection(self._server.hostname, self._server.port)
+        if self._server.password:
+            writer.write(f"AUTH {self._server.password}\r\n".encode())
+            assert await reader.readline() == b"+OK\r\n"
         writer.write(b"MONITOR\r\n")
         assert await reader.readline() == b"+OK\r\n"
         self._writer = writer

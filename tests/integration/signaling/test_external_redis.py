@@ -11,7 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from kit.redis_server import RedisServer, free_port
+from kit.ports import free_port
+from kit.redis_server import RedisServer
 from kit.sig_client import SigClient
 from kit.signaling_server import signaling
 

@@ -170,7 +170,7 @@ async def test_sealed_keys_are_never_stored(redis_server: RedisServer) -> None:
     canary = f"canary{secrets.token_hex(16)}"
     name = f"name{secrets.token_hex(8)}"
     with signaling(redis_server.url, LOG_LEVEL="debug") as one, signaling(redis_server.url) as two:
-        async with Monitor(redis_server) as monitor:
+        async with Monitor(redis_server.url) as monitor:
             bearer = token(room, sub=name, jti=name)
             a = await SigClient.member(one.url, room, bearer)
             b = await SigClient.member(two.url, room, token(room, sub=name + "b"))
