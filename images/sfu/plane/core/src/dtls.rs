@@ -34,15 +34,21 @@ impl Identity {
     /// Takes a certificate and its ECDSA P-256 or P-384 key (PKCS#8), both DER.
     ///
     /// # Errors
-    /// [`UnusableIdentity`] when either is empty or the DTLS library refuses its configuration.
+    /// [`UnusableIdentity`] when the certificate is empty, the key is of another kind, or the DTLS library refuses
+    /// its configuration.
     pub fn new(certificate: Vec<u8>, private_key: Vec<u8>) -> Result<Self, UnusableIdentity> {
-        if certificate.is_empty() || private_key.is_empty() {
-            return Err(UnusableIdentity("certificate or key is empty".into()));
-        }
         // ICE has proved the address before the first record, so the cookie would only cost a round trip.
         let config = Config::builder().use_server_cookie(false).build();
-        let config = Arc::new(config.map_err(|error| UnusableIdentity(error.to_string()))?);
-        Ok(Self { config, certificate: DtlsCertificate { certificate, private_key } })
+        let config = config.map_err(|error| UnusableIdentity(error.to_string()))?;
+        // The library takes any bytes here and panics at the first handshake.
+        let key = config.crypto_provider().key_provider.load_private_key(&private_key);
+        if certificate.is_empty() || key.is_err() {
+            return Err(UnusableIdentity(
+                "give a certificate with an ECDSA P-256 or P-384 key, PKCS#8 DER".into(),
+            ));
+        }
+        let certificate = DtlsCertificate { certificate, private_key };
+        Ok(Self { config: Arc::new(config), certificate })
     }
 }
 
@@ -175,4 +181,20 @@ fn keys(material: &[u8], profile: SrtpProfile, max_streams: usize) -> Option<Key
         receiver: Receiver::new(profile, material, Role::Client, max_streams)?,
         profile,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dimpl::certificate::generate_self_signed_certificate;
+
+    #[test]
+    fn a_key_that_cannot_sign_is_refused_before_any_client_comes() {
+        let good = generate_self_signed_certificate().unwrap();
+        assert!(Identity::new(good.certificate.clone(), good.private_key.clone()).is_ok());
+        for (certificate, key) in [(vec![], good.private_key), (good.certificate, b"no key".to_vec())] {
+            let error = Identity::new(certificate, key).err().unwrap();
+            assert!(error.to_string().contains("ECDSA"), "{error}");
+        }
+    }
 }

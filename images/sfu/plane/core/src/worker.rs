@@ -215,6 +215,7 @@ struct Run {
 impl Run {
     fn until_closed(&mut self) -> io::Result<()> {
         loop {
+            // Orders before datagrams: what was ordered before a client was answered holds for all that it sends.
             if !self.obey() {
                 return Ok(());
             }
@@ -223,12 +224,11 @@ impl Run {
                 self.plane.tick(now, &mut self.sender);
                 self.next_tick = now + TICK;
             }
+            self.receive()?;
             self.report();
             self.sender.flush();
             // After a full batch there is probably more, which needs no waiting for.
-            if self.receiver.is_full() {
-                self.receive()?;
-            } else {
+            if !self.receiver.is_full() {
                 self.wait()?;
             }
         }
@@ -241,15 +241,11 @@ impl Run {
         }
     }
 
-    fn wait(&mut self) -> io::Result<()> {
+    fn wait(&self) -> io::Result<()> {
         let until_tick = self.next_tick.since(self.origin.time());
         let timeout = if self.plane.peers() > 0 { until_tick } else { IDLE };
-        let waited = self.socket.wait(&self.shared.has_orders, timeout)?;
-        if waited.woken {
+        if self.socket.wait(&self.shared.has_orders, timeout)?.woken {
             self.shared.has_orders.clear();
-        }
-        if waited.readable {
-            self.receive()?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use callcluster_plane::command::{Command, Event, Parting, Refusal};
 use callcluster_plane::dtls::Closed;
 use callcluster_plane::ids::{LegId, PeerId};
 use callcluster_plane::media::Codec;
-use kit::{Client, Sfu, eventually, vp8};
+use kit::{Client, Options, Sfu, eventually, vp8};
 use str0m::config::DtlsVersion;
 
 const MEDIA: u32 = 0xAAAA;
@@ -116,11 +116,12 @@ fn a_layer_switch_is_seamless_for_the_subscriber() {
     sfu.command(Command::AimLeg { leg: LegId(1), target: Some(1) });
     let asked = |client: &Client| client.key_frame_requests.iter().any(|(rid, _)| rid == "h");
     eventually(&mut sfu, &mut [&mut alice, &mut bob], |_, clients| asked(clients[0]));
+    // Five more of the old layer, of which the last leaves just before the key frame, then six of the new one.
     for step in 0..10 {
         frame(&mut alice, 0, false);
         frame(&mut alice, 1, step == 4);
     }
-    eventually(&mut sfu, &mut [&mut alice, &mut bob], |_, clients| clients[1].received.len() == 20);
+    eventually(&mut sfu, &mut [&mut alice, &mut bob], |_, clients| clients[1].received.len() == 21);
     let switched = Event::Switched { leg: LegId(1), encoding: 1 };
     eventually(&mut sfu, &mut [&mut alice, &mut bob], |sfu, _| sfu.events.contains(&switched));
     let mut last = None;
@@ -154,7 +155,8 @@ fn reports_and_estimates_reach_both_ends() {
 #[test]
 fn somebody_with_another_certificate_gets_no_keys() {
     let mut sfu = Sfu::start();
-    let mut mallory = Client::new(&sfu, DtlsVersion::Auto, PeerId(77));
+    let mut mallory =
+        Client::new(&sfu, Options { bandwidth_estimation: true, version: DtlsVersion::Auto }, PeerId(77));
     sfu.announce(&mallory, [0x42; 32]);
     let parted = Event::Disconnected { peer: PeerId(77), why: Parting::Dtls(Closed::WrongFingerprint) };
     eventually(&mut sfu, &mut [&mut mallory], |sfu, _| sfu.events.contains(&parted));

@@ -193,3 +193,6 @@ fn send(out: &mut impl Outbox, to: SocketAddr, datagram: &[u8]) {
         None => 0,
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@ mod message;
 mod response;
 
 pub use message::{Malformed, Request};
+#[cfg(test)]
+pub use response::request;
 pub use response::{role_conflict, success};
 
 /// "Magic cookie" of RFC 8489 section 5.

@@ -23,6 +23,14 @@ pub fn role_conflict(transaction: [u8; 12], key: &hmac::Key) -> Vec<u8> {
     message.finish(key)
 }
 
+/// A binding request as a client would send it.
+#[cfg(test)]
+pub fn request(transaction: [u8; 12], attributes: &[(u16, Vec<u8>)], password: &[u8]) -> Vec<u8> {
+    let mut message = Message::new(1, transaction);
+    attributes.iter().for_each(|(kind, value)| message.attribute(*kind, value));
+    message.finish(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password))
+}
+
 struct Message(Vec<u8>);
 
 impl Message {

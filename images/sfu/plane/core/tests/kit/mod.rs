@@ -25,6 +25,13 @@ pub const VP8_RTX: u8 = 97;
 pub const OPUS: u8 = 111;
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How a client behaves.
+#[derive(Clone, Copy)]
+pub struct Options {
+    pub bandwidth_estimation: bool,
+    pub version: DtlsVersion,
+}
+
 pub struct Sfu {
     pub worker: Worker,
     pub events: Vec<Event>,
@@ -35,18 +42,29 @@ pub struct Sfu {
 
 impl Sfu {
     pub fn start() -> Self {
+        Self::start_with(true)
+    }
+
+    pub fn start_with(offload: bool) -> Self {
         let certificate = generate_self_signed_certificate().unwrap();
         let fingerprint = calculate_fingerprint(&certificate.certificate);
         let identity = Identity::new(certificate.certificate, certificate.private_key).unwrap();
         let config = Config { identity, health: None, max_peers: 100 };
-        let settings = Settings { bind: "127.0.0.1:0".parse().unwrap(), buffer: 4 << 20, offload: true };
+        let settings = Settings { bind: "127.0.0.1:0".parse().unwrap(), buffer: 4 << 20, offload };
         let worker = Worker::start(settings, config).unwrap();
         Self { worker, events: Vec::new(), answers: Vec::new(), fingerprint, next: 1 }
     }
 
+    /// Gives an order and waits for the answer, so that what follows finds it carried out.
     pub fn command(&mut self, command: Command) {
         self.next += 1;
         self.worker.command(self.next.into(), command);
+        let start = Instant::now();
+        while self.answers.last().is_none_or(|(token, _)| *token != self.next.into()) {
+            assert!(start.elapsed() < PATIENCE, "no answer");
+            std::thread::sleep(Duration::from_micros(100));
+            self.refresh();
+        }
     }
 
     pub fn refresh(&mut self) {
@@ -60,8 +78,8 @@ impl Sfu {
     }
 
     /// Announces a client that is still to connect.
-    pub fn client(&mut self, version: DtlsVersion) -> Client {
-        let mut client = Client::new(self, version, PeerId(self.next));
+    pub fn client(&mut self, options: Options) -> Client {
+        let mut client = Client::new(self, options, PeerId(self.next));
         let fingerprint = client.rtc.direct_api().local_dtls_fingerprint().bytes.clone().try_into().unwrap();
         self.announce(&client, fingerprint);
         client
@@ -80,7 +98,11 @@ impl Sfu {
     }
 
     pub fn connected(&mut self, version: DtlsVersion) -> Client {
-        let mut client = self.client(version);
+        self.connected_with(Options { bandwidth_estimation: true, version })
+    }
+
+    pub fn connected_with(&mut self, options: Options) -> Client {
+        let mut client = self.client(options);
         let peer = client.peer;
         eventually(self, &mut [&mut client], |sfu, clients| {
             let known = sfu
@@ -146,13 +168,13 @@ fn credentials(peer: PeerId) -> (String, String) {
 }
 
 impl Client {
-    pub fn new(sfu: &Sfu, version: DtlsVersion, peer: PeerId) -> Self {
+    pub fn new(sfu: &Sfu, options: Options, peer: PeerId) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
-        let mut rtc = RtcConfig::new()
+        let mut config = RtcConfig::new()
             .set_rtp_mode(true)
-            .set_dtls_version(version)
+            .set_dtls_version(options.version)
             .clear_codecs()
             .enable_vp8(true)
             .enable_opus(true, false)
@@ -161,9 +183,11 @@ impl Client {
             .set_extension(3, Extension::TransportSequenceNumber)
             .set_extension(4, Extension::RtpMid)
             .set_extension(10, Extension::RtpStreamId)
-            .set_extension(11, Extension::RepairedRtpStreamId)
-            .enable_bwe(Some(str0m::bwe::Bitrate::mbps(20)))
-            .build(Instant::now());
+            .set_extension(11, Extension::RepairedRtpStreamId);
+        if options.bandwidth_estimation {
+            config = config.enable_bwe(Some(str0m::bwe::Bitrate::mbps(20)));
+        }
+        let mut rtc = config.build(Instant::now());
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
         rtc.add_remote_candidate(Candidate::host(sfu.worker.address(), "udp").unwrap());
         let (ufrag, pass) = credentials(peer);
@@ -211,6 +235,22 @@ impl Client {
         let packet = RtpWrite::new(payload_type.into(), index.into(), timestamp, Instant::now(), payload);
         stream.write_rtp(packet.marker(true).ext_vals(values).nackable(true));
         self.pump();
+    }
+
+    /// Gives a packet to str0m that leaves with the next [`Client::pump`].
+    pub fn queue(&mut self, ssrc: u32, index: u64, timestamp: u32, payload: &[u8]) {
+        let payload_type = if payload.len() < 100 { OPUS } else { VP8 };
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_tx(&ssrc.into()).unwrap();
+        stream.write_rtp(RtpWrite::new(payload_type.into(), index.into(), timestamp, Instant::now(), payload));
+        self.drain();
+    }
+
+    /// Empties the socket past str0m; returns how many datagrams had at least `length` bytes.
+    pub fn count_media(&mut self, length: usize) -> u64 {
+        let mut buffer = [0; 2048];
+        let datagrams = std::iter::from_fn(|| self.socket.recv(&mut buffer).ok());
+        datagrams.filter(|received| *received >= length).count() as u64
     }
 
     /// Moves everything that can move at this moment.
