@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 from callcluster_common.messages import server
 from callcluster_common.messages.types import ERRORS
@@ -16,7 +14,7 @@ def error(
     code: str,
     message: str = "",
     retry_after: float | None = None,
-    following: Literal["rejoin", "new_token"] | None = None,
+    following: server.Next | None = None,
 ) -> bytes:
     """An ``error`` frame, in the words of ``ERRORS`` where no better ones are given."""
     known = ERRORS[code]

@@ -29,9 +29,16 @@ from callcluster_signaling.session import Effects, Phase
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_SECONDS = 1.0
-
 _record = msgspec.json.Decoder(Record)
+
+
+def _read(data: bytes) -> Record | None:
+    """A record from the bus, if a pod wrote it."""
+    try:
+        return _record.decode(data)
+    except (msgspec.MsgspecError, RecursionError):
+        log.warning("a session's record is none that a pod writes")
+        return None
 
 
 class Entrance:
@@ -45,7 +52,7 @@ class Entrance:
     async def open(self, link: Link, effect: do.Open) -> None:
         """A new session: record it, then greet."""
         if not await self._keep(link):
-            self._later(link, effect.re)
+            self._do(link, link.session.postpone(effect.re))
             return
         self._pod.links[link.session.sid] = link
         self._do(link, link.session.opened(effect.re))
@@ -55,7 +62,7 @@ class Entrance:
         if await self._keep(link):
             self._do(link, link.session.succeed(effect.re))
         else:
-            self._later(link, effect.re)
+            self._do(link, link.session.postpone(effect.re))
 
     async def _keep(self, link: Link) -> bool:
         session = link.session
@@ -78,18 +85,12 @@ class Entrance:
         pod, session = self._pod, link.session
         try:
             taken = await pod.bus.take_session(effect.sid, effect.secret, session.attempt)
-            if taken is None:
-                self._count_resume("unknown")
-                self._do(link, session.fail(effect.re, "resume_failed", following="rejoin"))
-                return
-            record = _record.decode(taken.record)
-            if record.cid != session.cid:
-                self._count_resume("foreign")
-                self._do(link, session.fail(effect.re, "resume_failed", following="rejoin"))
-                return
-            if record.identity.expired(pod.wall()):
-                self._count_resume("expired")
-                self._do(link, session.fail(effect.re, "resume_failed", following="new_token"))
+            record = None if taken is None else _read(taken.record)
+            objection = self._objection(record, session.cid)
+            if taken is None or record is None or objection:
+                self._count_resume(objection)
+                following: server.Next = "new_token" if objection == "expired" else "rejoin"
+                self._do(link, session.fail(effect.re, "resume_failed", following=following))
                 return
             if record.room:
                 await self._resume_room(link, effect, record)
@@ -100,7 +101,7 @@ class Entrance:
             return
         except UnavailableError:
             self._count_resume("unavailable")
-            self._later(link, effect.re)
+            self._do(link, session.postpone(effect.re))
             return
         self._take_over(link)
         if taken.pod != pod.id:
@@ -109,6 +110,14 @@ class Entrance:
         self._count_resume("recovered")
         data = server.ResumeOkData(session.sid, True, 0, session.resume_token)
         self._do(link, session.succeed(effect.re, encode(server.ResumeOk(re=effect.re, d=data))))
+
+    def _objection(self, record: Record | None, cid: str) -> str:
+        """Why a session can't be taken up; empty if it can."""
+        if record is None:
+            return "unknown"
+        if record.cid != cid:
+            return "foreign"
+        return "expired" if record.identity.expired(self._pod.wall()) else ""
 
     async def _resume_room(self, link: Link, effect: do.Resume, record: Record) -> None:
         pod, session = self._pod, link.session
@@ -201,7 +210,7 @@ class Entrance:
             room = await pod.rooms.enter(effect.room)
         except UnavailableError:
             pod.counts.joins["unavailable"] += 1
-            self._later(link, effect.re)
+            self._do(link, session.postpone(effect.re))
             return
         room.await_arrival()
         try:
@@ -247,7 +256,7 @@ class Entrance:
         pod, session = self._pod, link.session
         pod.counts.joins[code] += 1
         if code == "unavailable":
-            self._later(link, re)
+            self._do(link, session.postpone(re))
         elif code == "duplicate":
             self._do(
                 link, session.close(CloseCode.DUPLICATE_IDENTITY, "another user has this connection id")
@@ -288,7 +297,7 @@ class Entrance:
             except UnavailableError:
                 if position is not None:
                     room.positions[session.sid] = position
-                self._later(link, effect.re)
+                self._do(link, session.postpone(effect.re))
                 return
             self.unseat(link)
             pod.links[session.sid] = link
@@ -344,6 +353,3 @@ class Entrance:
 
     def _do(self, link: Link, effects: Effects) -> None:
         self._pod.perform(link, effects)
-
-    def _later(self, link: Link, re: str | None) -> None:
-        self._do(link, link.session.fail(re, "unavailable", retry_after=RETRY_AFTER_SECONDS))

@@ -25,7 +25,6 @@ from callcluster_signaling.session import Effects, Phase, Session
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_SECONDS = 1.0
 PING_AFTER_SECONDS = 25.0
 PONG_WITHIN_SECONDS = 20.0
 """One timer for all sockets: a keepalive task for each costs several kilobytes."""
@@ -103,7 +102,7 @@ class Hub:
                 settled()
             pod.open_links.discard(link)
             pod.writer.slow.discard(link)
-            pod.counts.closed[link.close_code] += 1
+            pod.counts.close(link.close_code)
             await self._entrance.gone(link)
 
     def perform(self, link: Link, effects: Effects) -> None:
@@ -188,7 +187,7 @@ class Hub:
             return
         room.distrust(line, head.uid)
         if off in (NO_BUS, EPOCH_LOST):
-            self.perform(link, link.session.fail(effect.re, "unavailable", retry_after=RETRY_AFTER_SECONDS))
+            self.perform(link, link.session.postpone(effect.re))
         else:
             self.pod.rooms.check(room)
             self.perform(link, link.session.fail(effect.re, "not_joined"))
@@ -235,7 +234,7 @@ class Hub:
         try:
             removed = await self.pod.bus.remove(room.keys, effect.sid, "", line, effect.ban_ms)
         except UnavailableError:
-            self._unavailable(link, effect.re)
+            self.perform(link, link.session.postpone(effect.re))
             return
         self.perform(
             link,
@@ -261,12 +260,9 @@ class Hub:
         try:
             await self.pod.bus.end(room.keys, line)
         except UnavailableError:
-            self._unavailable(link, effect.re)
+            self.perform(link, link.session.postpone(effect.re))
             return
         self.perform(link, link.session.succeed(effect.re))
-
-    def _unavailable(self, link: Link, re: str | None) -> None:
-        self.perform(link, link.session.fail(re, "unavailable", retry_after=RETRY_AFTER_SECONDS))
 
     def _turn(self, link: Link, effect: do.Turn) -> None:
         servers, ttl = self.pod.turn_for(link.session.sid)
@@ -313,10 +309,10 @@ class Hub:
                     link, link.session.close(CloseCode.REPLACED, "taken over by a newer connection")
                 )
             return
-        for room in self.pod.rooms:
-            if room.keys.name == post.room:
-                for sid, frame in post.parcels:
-                    self._drop_off(room, sid, frame.encode())
+        room = self.pod.rooms.named(post.room)
+        if room is not None:
+            for sid, frame in post.parcels:
+                self._drop_off(room, sid, frame.encode())
 
     def on_return(self, wiped: bool) -> None:
         """See the bus's listener."""

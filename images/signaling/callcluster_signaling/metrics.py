@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from callcluster_common.messages.types import CloseCode
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -20,7 +21,7 @@ class Counts:
         self.delivered = 0
         self.sealed = 0
         self.errors: Counter[str] = Counter()
-        self.closed: Counter[int] = Counter()
+        self.closed: Counter[str] = Counter()
         self.refused_handshakes: Counter[str] = Counter()
         self.joins: Counter[str] = Counter()
         self.resumes: Counter[str] = Counter()
@@ -29,7 +30,12 @@ class Counts:
         self.turn_pushes = 0
         self.goaways = 0
 
+    def close(self, code: int) -> None:
+        """A socket closed; codes that clients make up count as one."""
+        self.closed[str(code) if code in CLOSE_CODES else "other"] += 1
 
+
+CLOSE_CODES = frozenset({1000, 1001, 1002, 1006, 1007, 1009, 1011, *CloseCode})
 GAUGES = {
     "sig_connections": "Open WebSockets.",
     "sig_sessions": "Sessions that said hello or resumed.",
@@ -75,10 +81,10 @@ class Exporter(Collector):
             yield CounterMetricFamily(name, text, value=value)
 
 
-def _labelled(name: str, text: str, label: str, values: Counter[str] | Counter[int]) -> Metric:
+def _labelled(name: str, text: str, label: str, values: Counter[str]) -> Metric:
     family = CounterMetricFamily(name, text, labels=[label])
-    for key, value in sorted(values.items(), key=lambda pair: str(pair[0])):
-        family.add_metric([str(key)], value)
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
     return family
 
 

@@ -74,6 +74,10 @@ class Rooms:
     def __iter__(self) -> Iterator[Room]:
         return iter(list(self._rooms.values()))
 
+    def named(self, name: str) -> Room | None:
+        """The room with this opaque Redis name, if somebody here is in it."""
+        return self._rooms.get(name)
+
     def __len__(self) -> int:
         return len(self._rooms)
 

@@ -83,7 +83,7 @@ class SignalingServer:
             now=self.pod.now,
         )
         self._lag = 0.0
-        self._broken: str | None = None
+        self._broken = False
         self._control_keys: keyset.KeySet | None = None
         self._background: list[asyncio.Task[None]] = []
         self._server: Server
@@ -171,7 +171,7 @@ class SignalingServer:
             if part is not None:
                 part.headers.clear()
         if connection.subprotocol != SUBPROTOCOL:
-            self.pod.counts.closed[CloseCode.UNSUPPORTED_VERSION] += 1
+            self.pod.counts.close(CloseCode.UNSUPPORTED_VERSION)
             await connection.close(CloseCode.UNSUPPORTED_VERSION, f"this server speaks {SUBPROTOCOL}")
             return
         self._door.enter(address)
@@ -185,11 +185,11 @@ class SignalingServer:
     def _stopped(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("background work failed", exc_info=error)
-            self._broken = "background work has failed"
+            self._broken = True
 
     def _alive(self) -> str | None:
-        if self._broken is not None:
-            return self._broken
+        if self._broken or self.bus.broken:
+            return "background work has failed"
         return f"the event loop lags by {self._lag:.1f} s" if self._lag > MAX_LAG_SECONDS else None
 
     def _ready(self) -> str | None:

@@ -13,7 +13,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Literal
 
 from callcluster_common.messages import client, server
 from callcluster_common.messages.types import (
@@ -40,6 +39,7 @@ from callcluster_signaling.tokens import Identity, TokenError, guest, opaque, ve
 
 HELLO_SECONDS = 3.0
 OPENING_SECONDS = 15.0
+RETRY_AFTER_SECONDS = 1.0
 RESUME_TOKEN = regex.compile(r"([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]{43})")
 
 Effects = list[do.Effect]
@@ -192,7 +192,7 @@ class Session:
         code: str,
         message: str = "",
         retry_after: float | None = None,
-        following: Literal["rejoin", "new_token"] | None = None,
+        following: server.Next | None = None,
     ) -> Effects:
         """A request failed."""
         frame = answers.error(re, code, message, retry_after, following)
@@ -202,6 +202,10 @@ class Session:
             else:
                 self._replies.settle(re, frame)
         return [do.Send(frame, code)]
+
+    def postpone(self, re: str | None) -> Effects:
+        """A request found no bus, and may be repeated."""
+        return self.fail(re, "unavailable", retry_after=RETRY_AFTER_SECONDS)
 
     def opened(self, re: str | None) -> Effects:
         """The session is recorded."""

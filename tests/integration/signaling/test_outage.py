@@ -11,6 +11,7 @@ from callcluster_signaling.bus.wire import Wire, WireError
 from kit.eventually import eventually
 from kit.redis_server import RedisServer
 from kit.sig_client import RequestFailedError, SigClient, token
+from kit.sig_listener import Nobody
 from kit.signaling_server import SignalingProcess, signaling
 
 pytestmark = pytest.mark.redis
@@ -39,6 +40,14 @@ def pair(redis: RedisServer) -> Iterator[Pods]:
         assert "Traceback" not in one.text + two.text
 
 
+async def _members(pair: Pods, room: str) -> tuple[SigClient, SigClient]:
+    """One member on each server; the first has heard of the second."""
+    a = await SigClient.member(pair[0].url, room)
+    b = await SigClient.member(pair[1].url, room)
+    await a.event("joined", b.sid)
+    return a, b
+
+
 async def _snapshot(client: SigClient, *sids: str) -> None:
     """The client is told the whole roster, nobody missing."""
     frame = await client.expect(lambda frame: frame["t"] == "snapshot", within=15)
@@ -48,9 +57,7 @@ async def _snapshot(client: SigClient, *sids: str) -> None:
 
 async def test_a_wipe_costs_no_session_and_no_message(redis: RedisServer, pair: Pods) -> None:
     room = new_room()
-    a = await SigClient.member(pair[0].url, room)
-    b = await SigClient.member(pair[1].url, room)
-    await a.event("joined", b.sid)
+    a, b = await _members(pair, room)
     told: list[str] = []
     wiped = asyncio.Event()
 
@@ -83,9 +90,7 @@ async def test_a_wipe_costs_no_session_and_no_message(redis: RedisServer, pair: 
 
 async def test_a_quiet_room_is_rebuilt_after_a_wipe_too(redis: RedisServer, pair: Pods) -> None:
     room = new_room()
-    a = await SigClient.member(pair[0].url, room)
-    b = await SigClient.member(pair[1].url, room)
-    await a.event("joined", b.sid)
+    a, b = await _members(pair, room)
     redis.call("FLUSHALL")
     for client in (a, b):
         await _snapshot(client, a.sid, b.sid)
@@ -141,9 +146,7 @@ async def test_bans_and_sessions_aside_nothing_needs_redis_while_it_is_away(
 
 async def test_messages_to_another_server_wait_for_a_short_outage(redis: RedisServer, pair: Pods) -> None:
     room = new_room()
-    a = await SigClient.member(pair[0].url, room)
-    b = await SigClient.member(pair[1].url, room)
-    await a.event("joined", b.sid)
+    a, b = await _members(pair, room)
     redis.kill()
     await eventually(lambda: pair[0].metric("sig_bus_up") == 0)
     for number in range(5):
@@ -160,10 +163,7 @@ async def test_messages_to_another_server_wait_for_a_short_outage(redis: RedisSe
 async def test_a_long_outage_is_told_and_new_members_are_asked_to_wait(
     redis: RedisServer, pair: Pods
 ) -> None:
-    room = new_room()
-    a = await SigClient.member(pair[0].url, room)
-    b = await SigClient.member(pair[1].url, room)
-    await a.event("joined", b.sid)
+    a, b = await _members(pair, new_room())
     redis.kill()
     await eventually(lambda: pair[0].metric("sig_bus_up") == 0)
     with pytest.raises(RequestFailedError) as failed:
@@ -182,9 +182,7 @@ async def test_a_long_outage_is_told_and_new_members_are_asked_to_wait(
 
 async def test_a_restart_that_keeps_the_data_loses_nothing(redis: RedisServer, pair: Pods) -> None:
     room = new_room()
-    a = await SigClient.member(pair[0].url, room)
-    b = await SigClient.member(pair[1].url, room)
-    await a.event("joined", b.sid)
+    a, b = await _members(pair, room)
     await a.request("msg", {"body": "1"}, to="room")
     redis.dump()
     redis.kill()
@@ -201,9 +199,7 @@ async def test_a_redis_that_came_back_with_older_data_begins_an_epoch(
     redis: RedisServer, pair: Pods
 ) -> None:
     room = new_room()
-    a = await SigClient.member(pair[0].url, room)
-    b = await SigClient.member(pair[1].url, room)
-    await a.event("joined", b.sid)
+    a, b = await _members(pair, room)
     redis.dump()
     for number in range(10):
         await a.request("msg", {"body": str(number)}, to="room")
@@ -219,9 +215,7 @@ async def test_a_redis_that_came_back_with_older_data_begins_an_epoch(
 
 async def test_scripts_that_were_flushed_are_loaded_again(redis: RedisServer, pair: Pods) -> None:
     room = new_room()
-    a = await SigClient.member(pair[0].url, room)
-    b = await SigClient.member(pair[1].url, room)
-    await a.event("joined", b.sid)
+    a, b = await _members(pair, room)
     redis.call("SCRIPT", "FLUSH")
     await a.request("msg", {"body": "x"}, to="room")
     await b.expect(lambda frame: frame["t"] == "msg", within=15)
@@ -232,9 +226,7 @@ async def test_who_knows_the_lost_epoch_alone_gets_what_was_said_since(
     redis: RedisServer, pair: Pods
 ) -> None:
     room = new_room()
-    a = await SigClient.member(pair[0].url, room)
-    b = await SigClient.member(pair[1].url, room)
-    await a.event("joined", b.sid)
+    a, b = await _members(pair, room)
     epoch, off = b.epoch, b.off
     redis.call("FLUSHALL")
     for client in (a, b):
@@ -258,20 +250,21 @@ async def test_who_knows_the_lost_epoch_alone_gets_what_was_said_since(
         assert bodies == ["0", "1", "2"]
 
 
-class Nobody:
-    """Listens to a bus on which nothing happens."""
+async def test_a_bus_that_nothing_looks_after_any_more_says_so(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = RedisBus(redis.url)
+    await bus.start("pod", Nobody())
+    try:
+        assert not bus.broken
 
-    def on_entry(self, room: str, epoch: str, off: int, line: bytes) -> None:
-        raise AssertionError(line)
+        async def wrong(wire: Wire) -> bool:
+            raise ZeroDivisionError
 
-    def on_stall(self, room: str, line: bytes) -> None:
-        raise AssertionError(line)
-
-    def on_post(self, data: bytes) -> None:
-        raise AssertionError(data)
-
-    def on_return(self, wiped: bool) -> None:
-        assert not wiped
+        monkeypatch.setattr(bus._connection, "_beat", wrong)
+        await eventually(lambda: bus.broken)
+    finally:
+        await bus.stop()
 
 
 async def test_a_resume_that_redis_breaks_off_can_be_tried_again(

@@ -9,26 +9,11 @@ from callcluster_common.redis_keys import RoomKeys
 from callcluster_signaling.bus import HISTORY_BYTES, Head, Occupant, Person, RoomState, Ticket, make_line
 from callcluster_signaling.bus.redis import RedisBus
 from kit.redis_server import RedisServer
+from kit.sig_listener import Nobody
 
 pytestmark = pytest.mark.redis
 
 A, B, M = "a" * 16, "b" * 16, "m" * 16
-
-
-class Nobody:
-    """Listens to a bus without a room."""
-
-    def on_entry(self, room: str, epoch: str, off: int, line: bytes) -> None:
-        raise AssertionError(line)
-
-    def on_stall(self, room: str, line: bytes) -> None:
-        raise AssertionError(line)
-
-    def on_post(self, data: bytes) -> None:
-        raise AssertionError(data)
-
-    def on_return(self, wiped: bool) -> None:
-        assert not wiped
 
 
 def person(sid: str) -> Person:

@@ -6,7 +6,7 @@ from callcluster_common.messages.types import ERRORS, Member
 from callcluster_signaling import effects as do
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.session import Policy, Session
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.sig_client import MODERATOR, SECRET, token
 
@@ -36,6 +36,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_each_request_is_answered_and_acted_on_at_most_once_unless_it_may_be_tried_again(
     steps: list[tuple[dict[str, Any], int, str]],

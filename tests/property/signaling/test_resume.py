@@ -8,7 +8,7 @@ from callcluster_common.messages.types import Member
 from callcluster_signaling.bus import Entry, Head, Person, Ticket, make_line
 from callcluster_signaling.bus.ledger import Ledger
 from callcluster_signaling.room import Deliver, Room, replay
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 TALKER, MOVER, LISTENER = "t" * 16, "m" * 16, "l" * 16
@@ -127,6 +127,7 @@ class World:
         self.at = pod
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_a_member_that_moves_and_drops_as_it_likes_gets_every_entry_once_in_order(
     steps: list[tuple[Any, ...]],

@@ -5,7 +5,7 @@ from callcluster_common.messages.client import MsgData
 from callcluster_common.messages.types import Member
 from callcluster_signaling.bus import Entry, Head, Occupant, RoomState, make_line
 from callcluster_signaling.room import Deliver, Room
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SIDS = ["a" * 16, "b" * 16, "c" * 16]
@@ -19,6 +19,7 @@ def _line(number: int, sender: str, to: str) -> bytes:
 ENTRIES = st.lists(st.tuples(st.sampled_from(SIDS), st.sampled_from(["", *SIDS])), min_size=1, max_size=25)
 
 
+@settings(deadline=None)
 @given(ENTRIES, st.data())
 def test_whatever_order_and_repetition_pushes_come_in_each_member_gets_all_of_its_entries_once_in_order(
     entries: list[tuple[str, str]], data: st.DataObject

@@ -76,6 +76,28 @@ async def test_replies_come_in_order_and_pushes_between_them() -> None:
         wire.abort()
 
 
+async def test_a_refused_subscription_is_told_and_later_replies_find_who_asked() -> None:
+    refusal = b"-NOPERM this user has no permissions to access one of the channels\r\n"
+    batch = b":1\r\n" + refusal + b":2\r\n>3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n:3\r\n"
+    async with Fake(b"%0\r\n", batch) as url:
+        wire = await connect(url, _ignore, "test")
+        asked = [
+            asyncio.create_task(work)
+            for work in (
+                wire.ask("INCR", "x"),
+                wire.subscribe("foreign"),
+                wire.ask("INCR", "x"),
+                wire.subscribe("ch"),
+                wire.ask("INCR", "x"),
+            )
+        ]
+        one, refused, two, subscribed, three = await asyncio.gather(*asked, return_exceptions=True)
+        assert (one, two, three) == (1, 2, 3)
+        assert isinstance(refused, WireError)
+        assert subscribed is None
+        wire.abort()
+
+
 async def test_commands_of_one_tick_leave_together() -> None:
     fake = Fake(b"%0\r\n", b"+OK\r\n+OK\r\n+OK\r\n")
     async with fake as url:

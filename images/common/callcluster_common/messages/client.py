@@ -8,6 +8,7 @@ import msgspec
 
 from callcluster_common.messages.types import (
     MAX_KEY_ENTRIES,
+    Attempt,
     Bundle,
     ConnectionId,
     IceCandidate,
@@ -36,7 +37,7 @@ class HelloData(msgspec.Struct, forbid_unknown_fields=True):
 
     cid: ConnectionId
     """Chosen by the client, the same for every socket of one page: the newest attempt wins."""
-    attempt: Annotated[int, msgspec.Meta(ge=0)] = 0
+    attempt: Attempt = 0
     token: Token | None = None
 
 
@@ -45,7 +46,7 @@ class ResumeData(msgspec.Struct, forbid_unknown_fields=True):
 
     resume_token: Token
     cid: ConnectionId
-    attempt: Annotated[int, msgspec.Meta(ge=0)]
+    attempt: Attempt
     epoch: Annotated[str, msgspec.Meta(max_length=64)] = ""
     off: Offset = 0
     """Highest offset seen; its epoch is that of the last ``join.ok``, ``resume.ok`` or ``snapshot``."""

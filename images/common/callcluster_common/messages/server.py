@@ -136,6 +136,10 @@ class GoawayData(msgspec.Struct):
     reconnect_after_ms: Milliseconds
 
 
+Next = Literal["rejoin", "new_token"]
+"""What a client does after ``resume_failed``."""
+
+
 class ErrorData(msgspec.Struct, omit_defaults=True):
     """What went wrong, in words for a developer, with a code of ``ERRORS``."""
 
@@ -143,7 +147,7 @@ class ErrorData(msgspec.Struct, omit_defaults=True):
     message: str
     retryable: bool = False
     retry_after_ms: Milliseconds | None = None
-    next: Literal["rejoin", "new_token"] | None = None
+    next: Next | None = None
 
 
 class ServerFrame(

@@ -188,6 +188,10 @@ class Bus(Protocol):
         """What keeps this pod alone from serving; an outage that all pods share is no such thing."""
 
     @property
+    def broken(self) -> bool:
+        """Whether its own work has failed, so that only a new process helps."""
+
+    @property
     def probe_seconds(self) -> float:
         """Latest time from publishing a probe to receiving it."""
 

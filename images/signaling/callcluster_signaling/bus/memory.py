@@ -66,6 +66,11 @@ class MemoryBus:
         return None
 
     @property
+    def broken(self) -> bool:
+        """It does no work of its own."""
+        return False
+
+    @property
     def probe_seconds(self) -> float:
         """A call takes no time worth a figure."""
         return 0.0

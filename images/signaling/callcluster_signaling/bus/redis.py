@@ -80,6 +80,11 @@ class RedisBus:
         return self._connection.problem
 
     @property
+    def broken(self) -> bool:
+        """See the port."""
+        return self._connection.broken
+
+    @property
     def probe_seconds(self) -> float:
         """See the port."""
         return self._connection.probe_seconds
@@ -181,7 +186,7 @@ class RedisBus:
     def unsubscribe(self, room: RoomKeys) -> None:
         """See the port."""
         if self._channels.pop(room.channel.encode(), None) and self._connection.wire is not None:
-            self._connection.wire.unsubscribe(room.channel)
+            self._connection.wire.call(_ignore, "UNSUBSCRIBE", room.channel)
 
     async def join(self, room: RoomKeys, ticket: Ticket) -> RoomState:
         """See the port."""
@@ -329,4 +334,4 @@ class RedisBus:
 
 
 def _ignore(reply: Any) -> None:
-    """The ephemeral lane promises nothing, and a touch that fails is mended by the next."""
+    """The ephemeral lane promises nothing, and what else comes here matters to nobody when it fails."""

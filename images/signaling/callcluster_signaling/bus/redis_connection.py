@@ -93,6 +93,8 @@ class RedisConnection:
         self.ready = asyncio.Event()
         self.problem: str | None = "Redis has not been reached yet"
         """What keeps this pod alone from Redis."""
+        self.broken = False
+        """Whether nothing looks after the connection any more."""
         self.probe_seconds = 0.0
         self._pod = ""
         self._inbox = b""
@@ -107,11 +109,18 @@ class RedisConnection:
         self._pod = pod
         self._inbox = redis_keys.pod_channel(pod).encode()
         self._tasks = [asyncio.create_task(self._stay_connected()), asyncio.create_task(self._tend())]
+        for task in self._tasks:
+            task.add_done_callback(self._stopped)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self.ready.wait()
         except TimeoutError:
             log.warning("starting without Redis")
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("looking after Redis failed", exc_info=error)
+            self.broken = True
 
     async def stop(self) -> None:
         """Disconnect."""

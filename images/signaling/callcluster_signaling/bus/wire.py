@@ -1,7 +1,7 @@
 """One connection to Redis (RESP3), written to once a tick of the event loop.
 
 Commands of one tick leave in one write, and replies call back in order. Every relayed message takes this
-path: measured, a command costs a fifth of what it does in a pipeline of redis-py.
+path, where a pipeline of redis-py would cost a multiple (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._replies: deque[Reply] = deque()
         self._out: list[bytes] = []
-        self._subscribing: dict[bytes, list[asyncio.Future[None]]] = {}
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self.lost = self._loop.create_future()
@@ -54,32 +53,19 @@ class Wire(asyncio.Protocol):
         self._out.clear()
         while self._replies:
             self._replies.popleft()(LOST)
-        for futures in self._subscribing.values():
-            for future in futures:
-                if not future.done():
-                    future.set_exception(WireError("the connection broke"))
-        self._subscribing.clear()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
-                if isinstance(reply, hiredis.PushNotification):
-                    self._pushed(reply)
+                if isinstance(reply, hiredis.PushNotification) and reply[0] == b"message":
+                    self._on_push(reply[1], reply[2])
                 else:
+                    # A confirmed subscription is a push as well, but comes where its reply would.
                     self._replies.popleft()(reply)
         except hiredis.ProtocolError:
             self._transport.abort()
-
-    def _pushed(self, push: list[Any]) -> None:
-        kind = push[0]
-        if kind == b"message":
-            self._on_push(push[1], push[2])
-        elif kind == b"subscribe":
-            for future in self._subscribing.pop(push[1], ()):
-                if not future.done():
-                    future.set_result(None)
 
     # Commands
 
@@ -89,9 +75,6 @@ class Wire(asyncio.Protocol):
             self._loop.call_soon(reply, LOST)
             return
         self._replies.append(reply)
-        self._write(command)
-
-    def _write(self, command: tuple[bytes | str | int, ...]) -> None:
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(hiredis.pack_command(cast("Any", command)))
@@ -127,18 +110,9 @@ class Wire(asyncio.Protocol):
         """Subscribe, and wait until Redis confirms.
 
         Raises:
-            WireError: the connection broke.
+            WireError: as :meth:`ask`.
         """
-        if self.lost.done():
-            raise WireError("the connection broke")
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._subscribing.setdefault(channel.encode(), []).append(future)
-        self._write(("SUBSCRIBE", channel))
-        await future
-
-    def unsubscribe(self, channel: str) -> None:
-        """Unsubscribe."""
-        self._write(("UNSUBSCRIBE", channel))
+        await self.ask("SUBSCRIBE", channel)
 
     def abort(self) -> None:
         """Cut the connection."""
