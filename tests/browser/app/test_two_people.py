@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import jwt
 import pytest
 import pytest_asyncio
 from browser.app.chromium import by, chromium, complaints_of, frames_advance
 from browser.app.steps import REMOTE_VIDEO
 from browser.sdk.wire import Wire
-from kit.signaling_server import signaling
+from kit.signaling_server import SECRET, signaling
 from playwright.async_api import BrowserContext, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
@@ -167,3 +170,63 @@ async def test_who_comes_with_another_secret_is_shut_out_and_sees_nothing(place:
         assert await page.evaluate(f"document.querySelector('{REMOTE_VIDEO}')?.videoWidth ?? 0") == 0
     for page in (ada, mallory):
         await page.close()
+
+
+def invitation(room: str, **grants: object) -> str:
+    """The fragment of a personal link."""
+    now = int(time.time())
+    claims = {"sub": secrets.token_hex(4), "aud": "callcluster", "room": room, "iat": now, "exp": now + 600}
+    return f"#r={room}&k={'A' * 43}&t={jwt.encode({**claims, 'g': grants}, SECRET, algorithm='HS256')}"
+
+
+async def test_a_moderator_mutes_locks_and_removes_and_the_others_live_with_it(place: Place) -> None:
+    host, bo, late = [await place.browser.new_page() for _ in range(3)]
+    await host.goto(f"{place.origin}/{invitation('moderated', mod=True)}")
+    await enters(host, "Host")
+    await bo.goto(f"{place.origin}/#r=moderated&k={'A' * 43}")
+    await enters(bo, "Bo")
+    await frames_advance(host, REMOTE_VIDEO)
+
+    await host.click(by("tile-moderate"))
+    await host.click(by("mute-audio"))
+    await expect(bo.locator(by("mic"))).to_have_attribute("aria-label", "Unmute")
+    await expect(host.locator(f"{by('tile-cam')} {by('muted')}")).to_be_visible()
+
+    await host.click(by("lock"))
+    for page in (host, bo):
+        await page.wait_for_selector(by("locked"))
+    await late.goto(f"{place.origin}/#r=moderated&k={'A' * 43}")
+    await late.wait_for_selector(f"{by('preview')} video")
+    await late.click(by("join"))
+    await expect(late.locator(by("ended"))).to_have_attribute("data-code", "room_locked")
+
+    await host.click(by("remove"))
+    await host.click(by("confirm"))
+    await expect(bo.locator(by("ended"))).to_have_attribute("data-code", "kicked")
+    await expect(host.locator(by("tile-cam"))).to_have_count(0)
+    for page in (host, bo, late):
+        await page.close()
+
+
+async def test_an_invitation_without_the_camera_joins_and_sends_none(place: Place) -> None:
+    ada, bo = [await place.browser.new_page() for _ in range(2)]
+    await ada.goto(f"{place.origin}/{invitation('no-camera', pub=['mic'])}")
+    await enters(ada, "Ada")
+    await expect(ada.locator(by("toast"))).to_contain_text("let you use the camera")
+    await bo.goto(f"{place.origin}/#r=no-camera&k={'A' * 43}")
+    await enters(bo, "Bo")
+    await bo.wait_for_selector(f"{by('tile-cam')}.speaking")
+    await expect(bo.locator(REMOTE_VIDEO)).to_have_count(0)
+    await frames_advance(ada, REMOTE_VIDEO)
+    for page in (ada, bo):
+        await page.close()
+
+
+async def test_a_page_that_the_browser_puts_aside_has_left_when_it_is_shown_again(place: Place) -> None:
+    async with two(place) as (ada, bo):
+        await bo.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+        await expect(ada.locator(by("tile-cam"))).to_have_count(0)
+        await expect(bo.locator(by("ended"))).to_have_attribute("data-code", "left")
+        await bo.click(by("step-rejoin"))
+        await enters(bo, "Bo")
+        await frames_advance(ada, REMOTE_VIDEO)

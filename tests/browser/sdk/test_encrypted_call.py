@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from browser.sdk.conftest import Opener
+from browser.conftest import Opener
 from browser.sdk.tabs import SECRET, Look
 from playwright.async_api import Error
 

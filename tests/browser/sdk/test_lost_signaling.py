@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from browser.sdk.conftest import Opener
+from browser.conftest import Opener
 from browser.sdk.tabs import Look
 from browser.sdk.wire import Wire
 from kit.signaling_server import SignalingProcess, signaling
@@ -117,6 +117,27 @@ async def test_a_session_that_is_lost_while_it_is_being_made_does_not_join_under
                 for tab, name in ((ada, "Bob"), (bob, "Ada")):
                     await tab.until(lambda look, name=name: peer_names(look) == [name])  # type: ignore[misc]
                     await tab.flows()
+
+
+async def test_a_tab_that_is_looked_at_again_finds_out_at_once_whether_its_socket_lives(
+    open_tab: Opener, room: str
+) -> None:
+    ada = await (await open_tab()).join(room, media=False)
+    await ada.page.evaluate(
+        """() => {
+            window.pings = 0
+            const { send } = WebSocket.prototype
+            WebSocket.prototype.send = function (text) {
+                if (JSON.parse(text).t === 'ping') window.pings += 1
+                return send.call(this, text)
+            }
+            document.dispatchEvent(new Event('visibilitychange'))
+        }"""
+    )
+    assert await ada.page.evaluate("pings") == 1
+    await ada.page.evaluate("call.leave()")
+    await ada.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert await ada.page.evaluate("pings") == 1
 
 
 async def test_two_who_wait_for_each_others_offer_connect(open_tab: Opener) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from browser.sdk.conftest import Opener
+from browser.conftest import Opener
 from browser.sdk.tabs import Tab
 from callcluster_common import directive
 from callcluster_common.directive import Directive

@@ -5,7 +5,7 @@ import time
 
 import jwt
 import pytest
-from browser.sdk.conftest import Opener
+from browser.conftest import Opener
 from kit.signaling_server import SECRET
 from playwright.async_api import Error
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from browser.sdk.conftest import Opener
+from browser.conftest import Opener
 from browser.sdk.wire import Wire
 from kit.redis_server import RedisServer
 from kit.signaling_server import SignalingProcess, signaling

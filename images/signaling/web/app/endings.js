@@ -36,7 +36,7 @@ const BY_REASON = {
   },
   ended: {
     title: 'The call has ended',
-    text: 'A moderator ended it for everyone.',
+    text: 'It was ended for everyone.',
     steps: ['start'],
     tone: 'calm',
   },

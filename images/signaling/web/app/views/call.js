@@ -38,7 +38,7 @@ export function callScreen(state, app) {
       brand(),
       h('h1', { class: 'visually-hidden', tabindex: '-1' }, 'Call'),
       state.call?.locked &&
-        h('span', { key: 'locked', class: 'chip locked', 'data-testid': 'locked' }, icon('lock'), 'Locked'),
+        h('span', { key: 'locked', class: 'chip locked', 'data-testid': 'locked' }, icon('door'), 'Locked'),
       clock(state),
       badge(state, app),
     ),

@@ -39,6 +39,14 @@ function preview(state, app) {
   )
 }
 
+/** @type {Partial<Record<import('../state.js').DeviceStatus, string>>} */
+const NO_PICTURE = {
+  off: 'Your camera is off',
+  denied: 'Your camera is blocked',
+  missing: 'No camera was found',
+  busy: 'Another program is using your camera',
+}
+
 /** @param {State} state */
 function withoutPicture(state) {
   const { status } = state.capture.cam
@@ -48,8 +56,8 @@ function withoutPicture(state) {
     ]
   }
   return [
-    avatar(state.name || 'You', 'self'),
-    h('p', null, status === 'off' ? 'Your camera is off' : 'No picture from a camera'),
+    state.name.trim() ? avatar(state.name, 'self') : h('span', { class: 'avatar' }, icon('cam-off')),
+    h('p', null, NO_PICTURE[status] ?? 'The camera could not be opened'),
   ]
 }
 

@@ -69,7 +69,7 @@ export function callActions(state, app) {
     ),
     button(locked ? 'Unlock the call' : 'Lock the call', {
       look: 'quiet',
-      icon: 'lock',
+      icon: 'door',
       onclick: () => void app.lock(!locked),
       'data-testid': 'lock',
     }),

@@ -67,6 +67,8 @@ function endedScreen(state, app) {
   )
 }
 
+const TOAST_ICONS = { good: 'check', info: 'info', bad: 'alert' }
+
 /** The announcer speaks them; here they are only seen. @param {State} state @param {App} app */
 const toasts = (state, app) =>
   h(
@@ -76,7 +78,7 @@ const toasts = (state, app) =>
       h(
         'div',
         { key: id, class: `toast ${tone}`, 'data-testid': 'toast' },
-        icon(tone === 'bad' ? 'alert' : 'check'),
+        icon(TOAST_ICONS[tone]),
         h('p', null, text),
         iconButton('Dismiss', 'close', { onclick: () => app.dismiss(id) }),
       ),
