@@ -32,10 +32,15 @@ _SUFFIXES = {
 }
 
 
+def digest(data: Any) -> str:
+    """16 hex digits that tell JSON data apart."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def stamped(manifest: Object) -> Object:
     """The manifest with its hash as an annotation; ``manifest`` is not changed."""
-    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-    mark = {names.APPLIED_HASH: hashlib.sha256(text.encode()).hexdigest()[:16]}
+    mark = {names.APPLIED_HASH: digest(manifest)}
     metadata = manifest["metadata"]
     annotations = {**metadata.get("annotations", {}), **mark}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}

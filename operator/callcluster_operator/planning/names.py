@@ -17,6 +17,8 @@ MANAGER = "callcluster"
 
 APPLIED_HASH = "callcluster.dev/applied-hash"
 """Hash of the manifest that was applied last."""
+ADMITTED = "callcluster.dev/admitted"
+"""What of a TURN server's pod may still be edited, as a hash of what it was when the pod was let in."""
 EXTERNAL_ADDRESS = "callcluster.dev/external-address"
 """The address under which clients reach a TURN server; ``none`` where it is the node's own."""
 DRAIN_STARTED = "callcluster.dev/drain-started"

@@ -152,7 +152,13 @@ def read_server(installation: Installation, pod: Object, accepts_minting: Callab
         address=address,
         drain_started=drain_started,
         accepts_minting=report is not None and accepts_minting(report.key_set),
-        is_outdated=slot is None or moved or has_conflict or not _is_as_built(installation, pod, slot),
+        is_outdated=(
+            slot is None
+            or moved
+            or has_conflict
+            or not _is_as_built(installation, pod, slot)
+            or notes.get(names.ADMITTED, editable(pod)) != editable(pod)
+        ),
         has_conflict=has_conflict,
     )
     return replace(server, was_told=server.stun_uri in directives.told(installation))
@@ -173,13 +179,25 @@ def _slot(installation: Installation, claim: PortClaim | None) -> Slot | None:
 def _is_as_built(installation: Installation, pod: Object, slot: Slot) -> bool:
     """Whether we would build the same pod today.
 
-    By its hash alone: fields that an admission webhook changed would differ again in every successor.
+    By its hash alone: fields that an admission webhook changed would differ again in every successor. What
+    somebody edits later is told by :func:`editable`.
     """
     prefix, _, ordinal = pod["metadata"]["name"].rpartition("-")
     if prefix != f"{installation.name}-turn" or not ordinal.isdecimal():
         return False
     built = drift.stamped(pod_manifest(installation, int(ordinal), slot))
     return annotations_of(pod).get(names.APPLIED_HASH) == annotations_of(built)[names.APPLIED_HASH]
+
+
+def editable(pod: Object) -> str:
+    """A hash of what an edit of a live pod could do harm with: which program runs, and until when.
+
+    All else in a pod's spec the API server keeps as it is, but for more tolerations, and resources that an
+    autoscaler may set.
+    """
+    spec = pod["spec"]
+    images = {container["name"]: container.get("image", "") for container in spec["containers"]}
+    return drift.digest({"images": images, "deadline": spec.get("activeDeadlineSeconds")})
 
 
 def annotations_of(pod: Object) -> dict[str, str]:

@@ -17,7 +17,7 @@ from callcluster_operator.plan import Apply, Delete, Drain
 from callcluster_operator.planning import addresses, drift, names, pods, ports
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.manifests.turn import pod_manifest
-from callcluster_operator.planning.servers import Server, annotations_of, read_server
+from callcluster_operator.planning.servers import Server, annotations_of, editable, read_server
 
 FAILED_POD_REST_SECONDS = 10
 """How long a failed pod holds its place, so that one that fails at once is not made again in a loop."""
@@ -184,6 +184,8 @@ class _Pass:
             if own is not None:
                 same = server.address.address == own
                 annotations[names.EXTERNAL_ADDRESS] = addresses.SAME if same else server.address.address
+        if names.EXTERNAL_ADDRESS in annotations:
+            annotations.setdefault(names.ADMITTED, editable(server.pod))
         if server.drain_started is not None:
             annotations.setdefault(names.DRAIN_STARTED, precise(server.drain_started))
         return {
@@ -204,7 +206,7 @@ class _Pass:
         return seconds_of(server.pod["metadata"].get("creationTimestamp")) or 0.0
 
 
-_KEPT = (names.APPLIED_HASH, names.EXTERNAL_ADDRESS, names.DRAIN_STARTED)
+_KEPT = (names.APPLIED_HASH, names.ADMITTED, names.EXTERNAL_ADDRESS, names.DRAIN_STARTED)
 
 
 def drain_deadline(installation: Installation, server: Server) -> float:

@@ -126,6 +126,22 @@ async def test_a_deleted_turn_server_gets_a_successor(
     await eventually(replaced, within=20)
 
 
+async def test_a_turn_server_whose_image_somebody_changed_gets_a_successor(
+    demo: Eyes, cluster: KubeCluster, kubelet: Kubelet, namespace: str
+) -> None:
+    old = await demo.object(Ref(POD, namespace, "demo-turn-0"))
+    old["spec"]["containers"][0]["image"] = "somebody/else:1"
+    await cluster.replace(old)
+
+    async def replaced() -> bool:
+        servers = (await demo.callcluster())["status"]["turn"]["servers"]
+        return [(server["name"] != "demo-turn-0", server["state"]) for server in servers] == [
+            (True, "Ready")
+        ]
+
+    await eventually(replaced, within=30)
+
+
 async def test_callclusters_made_at_once_share_no_port(
     operator: OperatorProcess, cluster: KubeCluster, namespace: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -255,6 +256,40 @@ def test_metadata_that_somebody_removes_comes_back_and_the_spec_is_left_alone() 
     assert mended["spec"] == before["spec"]
     assert mended["metadata"]["labels"] == before["metadata"]["labels"]
     assert mended["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda spec: spec["containers"][0].update(image="somebody/else:1"),
+        lambda spec: spec.update(activeDeadlineSeconds=60),
+    ],
+    ids=["image", "deadline"],
+)
+def test_a_server_that_somebody_edited_gets_a_successor_and_keeps_its_calls(
+    edit: Callable[[Object], None],
+) -> None:
+    world = world_with(replicas=1)
+    world.processes["cc-turn-0"].load = 5
+    world.edit(Ref(POD, NAMESPACE, "cc-turn-0"), lambda found: edit(found["spec"]))
+    passes(world)
+    assert states(world) == {"cc-turn-0": "Draining", "cc-turn-1": "Ready"}
+    world.processes["cc-turn-0"].load = 0
+    world.settle("cc")
+    assert states(world) == {"cc-turn-1": "Ready"}
+
+
+def test_a_server_that_a_webhook_changed_when_it_was_let_in_stays() -> None:
+    world = World(["n1"])
+    change(world, replicas=1)
+    world.pass_over("cc")
+    mirrored = {"image": "mirror.example/turn:1"}
+    world.edit(
+        Ref(POD, NAMESPACE, "cc-turn-0"), lambda found: found["spec"]["containers"][0].update(mirrored)
+    )
+    world.settle("cc")
+    assert states(world) == {"cc-turn-0": "Ready"}
+    assert pod(world, "cc-turn-0")["spec"]["containers"][0]["image"] == mirrored["image"]
 
 
 def test_a_pod_of_somebody_else_with_our_labels_is_left_alone() -> None:
