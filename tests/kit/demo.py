@@ -44,6 +44,11 @@ class Demo:
         assert len(found) == 1, f"{program}: {self.up.processes()}"
         return found[0]
 
+    def redis_url(self) -> str:
+        """Of the bus, from the signaling process's environment."""
+        lines = Path(f"/proc/{self.pid('callcluster_signaling')}/environ").read_bytes().split(b"\0")
+        return next(line for line in lines if line.startswith(b"REDIS_URL=")).decode().partition("=")[2]
+
     def kill(self, program: str) -> int:
         """End a process as a crash would, and return what its id was."""
         pid = self.pid(program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import subprocess
 import tempfile
@@ -81,6 +82,10 @@ class RedisServer:
         shutil.rmtree(self.directory)
 
 
+_ESCAPE = re.compile(rb'\\(x[0-9a-f]{2}|[nrtab"\\])')
+_PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b", b'"': b'"', b"\\": b"\\"}
+
+
 class Monitor:
     """Records all that ``MONITOR`` of the server at ``url`` shows until it is stopped."""
 
@@ -103,6 +108,13 @@ class Monitor:
 
         self._reading = asyncio.create_task(read())
         return self
+
+    def executed(self) -> bytes:
+        """The lines with their values as they were sent: ``MONITOR`` shows bytes beyond ASCII escaped."""
+        shown = "".join(self.lines).encode()
+        return _ESCAPE.sub(
+            lambda found: _PLAIN.get(found[1]) or bytes.fromhex(found[1][1:].decode()), shown
+        )
 
     async def __aexit__(self, *_: object) -> None:
         self._writer.close()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -17,6 +14,8 @@ from browser.sdk.tabs import Tab
 from callcluster_common import keyset
 from kit.canaries import leaks
 from kit.demo import Demo, demo
+from kit.eventually import eventually
+from kit.redis_server import Monitor
 from redis.asyncio import Redis
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -32,36 +31,6 @@ KEEP_KEYS = """async () => {
 }"""
 
 
-def redis_url(running: Demo) -> str:
-    """The bus of the deployment, from the signaling process's environment."""
-    lines = Path(f"/proc/{running.pid('callcluster_signaling')}/environ").read_bytes().split(b"\0")
-    return next(line for line in lines if line.startswith(b"REDIS_URL=")).decode().partition("=")[2]
-
-
-@contextlib.asynccontextmanager
-async def monitor(url: str) -> AsyncIterator[list[bytes]]:
-    """Every command that Redis executes meanwhile."""
-    parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    if parts.password:
-        writer.write(f"AUTH {parts.password}\r\n".encode())
-        assert await reader.readline() == b"+OK\r\n"
-    writer.write(b"MONITOR\r\n")
-    assert await reader.readline() == b"+OK\r\n"
-    seen: list[bytes] = []
-
-    async def read() -> None:
-        while chunk := await reader.read(65_536):
-            seen.append(chunk)
-
-    task = asyncio.create_task(read())
-    try:
-        yield seen
-    finally:
-        task.cancel()
-        writer.close()
-
-
 async def test_no_name_token_or_key_lies_anywhere_on_the_servers() -> None:
     room_secret = secrets.token_bytes(32)
     room = f"canary-{secrets.token_hex(8)}"
@@ -72,8 +41,8 @@ async def test_no_name_token_or_key_lies_anywhere_on_the_servers() -> None:
         code, token = await running.up.call("token", "--room", room, "--user", subject)
         assert code == 0, token
         token = token.strip().splitlines()[-1]
-        bus = redis_url(running)
-        async with monitor(bus) as commands:
+        bus = running.redis_url()
+        async with Monitor(bus) as monitor:
             one, other = await Tab.open(browser, running.port), await Tab.open(browser, running.port)
             for tab in (one, other):
                 await tab.page.evaluate(KEEP_KEYS)
@@ -95,13 +64,16 @@ async def test_no_name_token_or_key_lies_anywhere_on_the_servers() -> None:
             assert all(len(key) == 64 for key in base_keys)
             async with aiohttp.ClientSession() as http:
                 metrics = await scrape(running, http)
-        redis = Redis.from_url(bus)
+            redis = Redis.from_url(bus)
+            shown = bytes(range(256))
+            await redis.publish("shown", shown)
+            await eventually(lambda: shown in monitor.executed())
+        monitored = monitor.executed()
         dump = b"".join([await redis.dump(key) or b"" for key in await redis.keys("*")])
         directory = (await redis.config_get("dir"))["dir"]
         await redis.save()
         rdb = (Path(directory) / (await redis.config_get("dbfilename"))["dbfilename"]).read_bytes()
         await redis.aclose()
-        monitored = b"".join(commands)
         # The searched places are the real ones: the ids that servers do work with are found there.
         assert one.sid.encode() in monitored
         assert monitored.count(b"PUBLISH") > 3

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import pytest
 from browser.app.chromium import chromium
-from browser.demo.test_canaries import redis_url
 from browser.sdk.tabs import Tab
 from callcluster_probe.light import LightCall, LightStats
 from kit.demo import Demo, demo
@@ -125,7 +124,7 @@ async def test_every_session_stays_when_redis_loses_all_its_data() -> None:
         one, other = up.tabs
         for call in up.light:
             call.forget_gaps()
-        redis = Redis.from_url(redis_url(up.running))
+        redis = Redis.from_url(up.running.redis_url())
         await redis.flushall()
         await redis.aclose()
         await one.flows(within=5)

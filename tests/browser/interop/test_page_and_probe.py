@@ -3,49 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import pytest_asyncio
-from browser.app.chromium import chromium
+from browser.conftest import Opener
 from browser.sdk.tabs import SECRET, Tab
 from callcluster_probe.caller import Caller
 from callcluster_probe.light import LightCall
 from callcluster_probe.member import MemberSettings
 from kit.eventually import eventually
-from kit.signaling_server import SignalingProcess, signaling
-from playwright.async_api import BrowserContext
+from kit.signaling_server import SignalingProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="module")]
 
-TabOpener = Callable[[], Awaitable[Tab]]
 CallerMaker = Callable[..., Caller]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[SignalingProcess]:
-    with signaling(GUEST_ACCESS="true") as process:
-        yield process
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[BrowserContext]:
-    async with chromium() as context:
-        yield context
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def open_tab(browser: BrowserContext, server: SignalingProcess) -> AsyncIterator[TabOpener]:
-    tabs: list[Tab] = []
-
-    async def opener() -> Tab:
-        tabs.append(await Tab.open(browser, server.port))
-        return tabs[-1]
-
-    yield opener
-    for tab in tabs:
-        await tab.page.close()
-    assert [complaint for tab in tabs for complaint in tab.complaints] == []
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -61,9 +33,13 @@ async def make_caller(server: SignalingProcess) -> AsyncIterator[CallerMaker]:
         await caller.close()
 
 
-@pytest.fixture
-def room() -> str:
-    return f"room-{secrets.token_hex(4)}"
+@pytest_asyncio.fixture(loop_scope="module")
+async def pair(open_tab: Opener, make_caller: CallerMaker, room: str) -> tuple[Tab, Caller]:
+    """A page and the probe in one call; the page was there first."""
+    tab, caller = await open_tab(), make_caller(room)
+    await tab.join(room)
+    await caller.join(15)
+    return tab, caller
 
 
 async def hears_and_sees(caller: Caller, sid: str) -> None:
@@ -71,6 +47,7 @@ async def hears_and_sees(caller: Caller, sid: str) -> None:
     assert caller.member.keys
     counts = caller.member.keys.remotes[sid].counts
     before = {source: count.opened for source, count in counts.items()}
+    failed = sum(count.failed for count in counts.values())
     pictures, sounds = caller.screen.seen.decoded, caller.speaker.seen.decoded
     await eventually(
         lambda: (
@@ -81,11 +58,12 @@ async def hears_and_sees(caller: Caller, sid: str) -> None:
         ),
         within=30,
     )
+    assert sum(count.failed for count in counts.values()) == failed
 
 
 @pytest.mark.parametrize("first", ["page", "probe"])
 async def test_each_hears_and_sees_the_other(
-    open_tab: TabOpener, make_caller: CallerMaker, room: str, first: str
+    open_tab: Opener, make_caller: CallerMaker, room: str, first: str
 ) -> None:
     tab, caller = await open_tab(), make_caller(room)
     if first == "page":
@@ -107,7 +85,7 @@ async def test_each_hears_and_sees_the_other(
 
 
 async def test_a_page_with_another_secret_and_the_probe_decrypt_nothing_of_each_other(
-    open_tab: TabOpener, make_caller: CallerMaker, room: str
+    open_tab: Opener, make_caller: CallerMaker, room: str
 ) -> None:
     friend, caller = make_caller(room), make_caller(room)
     await caller.join(15)
@@ -121,12 +99,8 @@ async def test_a_page_with_another_secret_and_the_probe_decrypt_nothing_of_each_
     assert caller.counts(tab.sid).opened == 0
 
 
-async def test_media_goes_on_after_the_page_restarts_ice(
-    open_tab: TabOpener, make_caller: CallerMaker, room: str
-) -> None:
-    tab, caller = await open_tab(), make_caller(room)
-    await tab.join(room)
-    await caller.join(15)
+async def test_media_goes_on_after_the_page_restarts_ice(pair: tuple[Tab, Caller]) -> None:
+    tab, caller = pair
     await tab.flows()
     await tab.page.evaluate("dispatchEvent(new Event('online'))")
     restarted = "seen.descriptions > 1 && seen.connections[0].signalingState === 'stable'"
@@ -135,12 +109,8 @@ async def test_media_goes_on_after_the_page_restarts_ice(
     await hears_and_sees(caller, tab.sid)
 
 
-async def test_media_goes_on_after_the_probe_takes_a_new_route(
-    open_tab: TabOpener, make_caller: CallerMaker, room: str
-) -> None:
-    tab, caller = await open_tab(), make_caller(room)
-    await tab.join(room)
-    await caller.join(15)
+async def test_media_goes_on_after_the_probe_takes_a_new_route(pair: tuple[Tab, Caller]) -> None:
+    tab, caller = pair
     await tab.flows()
     link = caller.member.links[tab.sid]
     old = link.connection
@@ -150,12 +120,8 @@ async def test_media_goes_on_after_the_probe_takes_a_new_route(
     await hears_and_sees(caller, tab.sid)
 
 
-async def test_after_the_page_leaves_the_probe_seals_with_a_new_key(
-    open_tab: TabOpener, make_caller: CallerMaker, room: str
-) -> None:
-    tab, caller = await open_tab(), make_caller(room)
-    await tab.join(room)
-    await caller.join(15)
+async def test_after_the_page_leaves_the_probe_seals_with_a_new_key(pair: tuple[Tab, Caller]) -> None:
+    tab, caller = pair
     await hears_and_sees(caller, tab.sid)
     assert caller.member.keys
     before = caller.member.keys.own.newest
@@ -164,7 +130,7 @@ async def test_after_the_page_leaves_the_probe_seals_with_a_new_key(
     assert tab.sid not in caller.member.links
 
 
-async def test_a_page_joins_a_light_call(open_tab: TabOpener, server: SignalingProcess, room: str) -> None:
+async def test_a_page_joins_a_light_call(open_tab: Opener, server: SignalingProcess, room: str) -> None:
     async with LightCall(server.url, server.url, room, SECRET) as call:
         await call.talking()
         tab = await (await open_tab()).join(room)
