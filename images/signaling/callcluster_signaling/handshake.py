@@ -20,7 +20,8 @@ from callcluster_signaling.metrics import Counts
 from callcluster_signaling.site import Site, plain
 
 CREDENTIAL_NAMES = re.compile(r"token|jwt|auth|bearer|secret|passw|credential|api[_-]?key", re.IGNORECASE)
-JWT = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+JWT = re.compile(r"(?<![\w.-])eyJ[\w-]+\.[\w-]+\.")
+"""Begins at the start of a word alone: from every ``eyJ`` on, a long line would take very long."""
 CROWDED_SECONDS = 10
 
 

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from callcluster_common import redis_keys
 from callcluster_signaling.bus import UnavailableError
 from callcluster_signaling.bus.redis import RedisBus
 from callcluster_signaling.bus.wire import Wire, WireError
@@ -248,6 +249,16 @@ async def test_who_knows_the_lost_epoch_alone_gets_what_was_said_since(
     for client in (back, again):
         bodies = [(await client.expect(lambda frame: frame["t"] == "msg"))["d"]["body"] for _ in range(3)]
         assert bodies == ["0", "1", "2"]
+
+
+async def test_a_session_record_that_no_pod_wrote_is_as_good_as_none(
+    redis: RedisServer, pair: Pods
+) -> None:
+    a = await SigClient.member(pair[0].url, new_room())
+    redis.call("HSET", redis_keys.session(a.sid), "r", "rubbish")
+    with pytest.raises(RequestFailedError, match="resume_failed") as failed:
+        await a.resume_on(pair[1].url)
+    assert failed.value.data["next"] == "rejoin"
 
 
 async def test_a_bus_that_nothing_looks_after_any_more_says_so(

@@ -60,6 +60,11 @@ async def test_nobody_there_is_an_error_like_others() -> None:
         await connect("redis://127.0.0.1:1", _ignore, "test")
 
 
+async def test_a_certificate_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(WireError, match="ssl_ca_certs names can't be used: No such file"):
+        await connect("rediss://127.0.0.1:1?ssl_ca_certs=/nowhere/ca.crt", _ignore, "test")
+
+
 async def test_replies_come_in_order_and_pushes_between_them() -> None:
     pushes: list[tuple[bytes, bytes]] = []
     batch = b":1\r\n>3\r\n$7\r\nmessage\r\n$2\r\nch\r\n$2\r\nhi\r\n:2\r\n-ERR no\r\n"

@@ -129,7 +129,10 @@ async def connect(url: str, on_push: Callable[[bytes, bytes], None], name: str) 
     loop = asyncio.get_running_loop()
     context = None
     if url.startswith("rediss://"):
-        context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+        try:
+            context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
+        except OSError as error:
+            raise WireError(f"the file that ssl_ca_certs names can't be used: {error.strerror}") from None
     try:
         _, wire = await loop.create_connection(
             lambda: Wire(on_push), options.get("host", "localhost"), options.get("port", 6379), ssl=context
