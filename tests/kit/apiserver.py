@@ -15,7 +15,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -29,6 +28,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from kit.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
@@ -161,7 +162,7 @@ class ApiServer:
         lines = [f"{token},{name},{name},{groups[name]}\n" for name, token in self._tokens.items()]
         (self._directory / "tokens.csv").write_text("".join(lines))
 
-        etcd_port, peer_port, port = _free_ports(3)
+        etcd_port, peer_port, port = free_ports(3)
         etcd = f"http://127.0.0.1:{etcd_port}"
         peer = f"http://127.0.0.1:{peer_port}"
         self._spawn(
@@ -244,15 +245,6 @@ def die_with_parent() -> None:
     """In a new child: ask the kernel to kill it when this process ends, however it ends."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now; they are different, because all are held while they are picked."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def _write_certificates(directory: Path) -> None:
