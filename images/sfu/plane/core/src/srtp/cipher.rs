@@ -17,7 +17,14 @@ const SHA1_TAG: usize = 10;
 /// Seals and opens packets of one direction and one protocol.
 pub(super) enum Cipher {
     Gcm { key: LessSafeKey, salt: [u8; 12] },
-    CounterSha1 { key: EncryptingKey, authentication: Box<hmac::Key>, salt: [u8; 14] },
+    CounterSha1(Box<CounterSha1>),
+}
+
+/// Boxed, for it is much the larger of the two and the rarer.
+pub(super) struct CounterSha1 {
+    key: EncryptingKey,
+    authentication: hmac::Key,
+    salt: [u8; 14],
 }
 
 /// Which of the two protocols a cipher is derived for.
@@ -56,8 +63,8 @@ impl Cipher {
     }
 
     pub(super) fn counter_sha1(key: &[u8], authentication: &[u8], salt: [u8; 14]) -> Self {
-        let authentication = Box::new(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, authentication));
-        Self::CounterSha1 { key: counter_key(key), authentication, salt }
+        let authentication = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, authentication);
+        Self::CounterSha1(Box::new(CounterSha1 { key: counter_key(key), authentication, salt }))
     }
 
     /// Seals `packet[header..plain]` in place and writes the tag behind it; returns the sealed length.
@@ -79,7 +86,8 @@ impl Cipher {
                 rest[..GCM_TAG].copy_from_slice(tag.expect("a packet is shorter than GCM's limit").as_ref());
                 plain + GCM_TAG
             }
-            Self::CounterSha1 { key, authentication, salt } => {
+            Self::CounterSha1(session) => {
+                let CounterSha1 { key, authentication, salt } = &**session;
                 apply_key_stream(key, counter(salt, ssrc, index), &mut packet[header..plain]);
                 let tag = rtp_tag(authentication, &packet[..plain], index);
                 packet[plain..plain + SHA1_TAG].copy_from_slice(&tag.as_ref()[..SHA1_TAG]);
@@ -98,7 +106,8 @@ impl Cipher {
                 key.open_in_place(nonce, Aad::from(&*clear), rest).ok()?;
                 Some(plain)
             }
-            Self::CounterSha1 { key, authentication, salt } => {
+            Self::CounterSha1(session) => {
+                let CounterSha1 { key, authentication, salt } = &**session;
                 let plain = packet.len().checked_sub(SHA1_TAG).filter(|plain| *plain >= header)?;
                 let tag = rtp_tag(authentication, &packet[..plain], index);
                 constant_time::verify_slices_are_equal(&tag.as_ref()[..SHA1_TAG], &packet[plain..]).ok()?;
@@ -121,7 +130,8 @@ impl Cipher {
                 rest[GCM_TAG..GCM_TAG + RTCP_TRAILER].copy_from_slice(&trailer);
                 plain + GCM_TAG + RTCP_TRAILER
             }
-            Self::CounterSha1 { key, authentication, salt } => {
+            Self::CounterSha1(session) => {
+                let CounterSha1 { key, authentication, salt } = &**session;
                 apply_key_stream(key, counter(salt, ssrc, index.into()), &mut packet[RTCP_CLEAR..plain]);
                 let tag_at = plain + RTCP_TRAILER;
                 packet[plain..tag_at].copy_from_slice(&trailer);
@@ -136,7 +146,7 @@ impl Cipher {
     pub(super) fn rtcp_index(&self, packet: &[u8]) -> Option<u32> {
         let behind = match self {
             Self::Gcm { .. } => 0,
-            Self::CounterSha1 { .. } => SHA1_TAG,
+            Self::CounterSha1(_) => SHA1_TAG,
         };
         let end = packet.len().checked_sub(behind)?;
         let trailer = u32::from_be_bytes(*packet.get(..end)?.last_chunk()?);
@@ -154,7 +164,8 @@ impl Cipher {
                 key.open_in_place(nonce, Aad::from(aad), &mut packet[RTCP_CLEAR..sealed]).ok()?;
                 Some(plain)
             }
-            Self::CounterSha1 { key, authentication, salt } => {
+            Self::CounterSha1(session) => {
+                let CounterSha1 { key, authentication, salt } = &**session;
                 let tag_at = packet.len().checked_sub(SHA1_TAG)?;
                 let plain = tag_at.checked_sub(RTCP_TRAILER).filter(|plain| *plain >= RTCP_CLEAR)?;
                 let tag = hmac::sign(authentication, &packet[..tag_at]);
