@@ -129,6 +129,21 @@ async def test_a_flood_is_cut_off_and_its_room_served(
     await _undisturbed(a, b)
 
 
+async def test_few_large_frames_are_a_flood_too(
+    server: SignalingProcess, room: tuple[str, SigClient, SigClient]
+) -> None:
+    name, a, b = room
+    heavy = await SigClient.member(server.url, name)
+    frame = json.dumps({"t": "ping", "d": {"ts": 1}}) + " " * 60_000
+    for _ in range(20):
+        await heavy.ws.send(frame)
+    error = await heavy.expect(lambda frame: frame["t"] == "error")
+    assert error["d"]["code"] == "rate_limited"
+    assert error["d"]["retry_after_ms"] > 0
+    assert len([frame for frame in heavy.frames if frame["t"] == "pong"]) >= 16
+    await _undisturbed(a, b)
+
+
 async def test_a_member_that_does_not_read_is_cut_off_and_gets_everything_when_it_comes_back(
     server: SignalingProcess,
 ) -> None:
