@@ -28,8 +28,9 @@ async def counts(
         "sealed": sealed,
         "opened": opened,
         "early": early,
+        "repeated": 0,
         "failed": failed,
-        "members": {PEER: {"opened": opened, "early": early, "failed": failed}},
+        "members": {PEER: {"opened": opened, "early": early, "repeated": 0, "failed": failed}},
     }
     await page.evaluate("report => callcluster.call.emit('encryption', report)", report)
 

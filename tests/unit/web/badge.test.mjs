@@ -3,7 +3,7 @@ import { test } from 'node:test'
 
 import { Badge } from '../../../images/signaling/web/sdk/badge.js'
 
-const report = (sealed, opened, failed = 0) => ({ sealed, opened, early: 0, failed, members: {}, kid: 1, framesOfGeneration: sealed })
+const report = (sealed, opened, failed = 0) => ({ sealed, opened, early: 0, repeated: 0, failed, members: {}, kid: 1, framesOfGeneration: sealed })
 const both = { sends: true, receives: true }
 
 test('on while frames are sealed and opened, off soon after either stops', () => {

@@ -15,7 +15,7 @@
 /** A single bad report is normal while keys change hands; this many in a row are a problem. */
 const STRIKES = 2
 
-const NO_FRAMES = { opened: 0, early: 0, failed: 0 }
+const NO_FRAMES = { opened: 0, early: 0, repeated: 0, failed: 0 }
 
 /**
  * @typedef {object} Circumstances

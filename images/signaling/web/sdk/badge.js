@@ -22,7 +22,7 @@ export class Badge {
    * @param {{sends: boolean, receives: boolean}} expected
    * @returns {EncryptionView}
    */
-  update({ sealed, opened, early, failed, members }, { sends, receives }) {
+  update({ sealed, opened, early, repeated, failed, members }, { sends, receives }) {
     this.#sinceSealed = sealed > this.#sealed ? 0 : this.#sinceSealed + 1
     this.#sinceOpened = opened > this.#opened ? 0 : this.#sinceOpened + 1
     this.#sealed = sealed
@@ -31,6 +31,6 @@ export class Badge {
       (sends || receives) &&
       (!sends || this.#sinceSealed < RECENT_REPORTS) &&
       (!receives || this.#sinceOpened < RECENT_REPORTS)
-    return { active, sealed, opened, early, failed, members }
+    return { active, sealed, opened, early, repeated, failed, members }
   }
 }

@@ -7,7 +7,8 @@
  * @typedef {object} Report  Counts of frames since the call began.
  * @property {number} sealed
  * @property {number} opened
- * @property {number} early  Came before their key.
+ * @property {number} early
+ * @property {number} repeated
  * @property {number} failed
  * @property {Record<string, import('./types.js').FrameCounts>} members  Those present.
  * @property {number} kid  The key in use, -1 before the first.

@@ -16,6 +16,10 @@ const MAX_KEYS = 16
 /** More than an honest sender has keys on their way at once: it hands out its newest one only. */
 const MAX_WINDOWS = 256
 const SPECULATION_PAUSE_MS = 250
+/** @type {{missing: null}} */
+const REFUSED = { missing: null }
+/** @type {{missing: null}} */
+const REPEATED = { missing: null }
 
 /**
  * @typedef {object} HeldKey
@@ -38,6 +42,8 @@ export class ReceivingKeys {
   opened = 0
   /** Frames whose key was never there, or not yet: as a call begins they may overtake it. */
   early = 0
+  /** Frames that had come before: browsers send packets again to find out what the path carries. */
+  repeated = 0
   failed = 0
 
   /** @param {() => number} now  Milliseconds. */
@@ -66,6 +72,7 @@ export class ReceivingKeys {
   async open(frame) {
     const result = await this.#open(frame)
     if ('data' in result) this.opened += 1
+    else if (result === REPEATED) this.repeated += 1
     else if (result.missing !== null && !this.#windows.has(result.missing)) this.early += 1
     else this.failed += 1
     return result
@@ -88,30 +95,30 @@ export class ReceivingKeys {
   async #open(frame) {
     this.expire()
     const parts = split(frame)
-    if (!parts) return { missing: null }
+    if (!parts) return REFUSED
     const { head, rest: sealed } = parts
     let header
     try {
       header = decodeHeader(sealed)
     } catch {
-      return { missing: null }
+      return REFUSED
     }
-    if (header.kid > BigInt(MAX_KID)) return { missing: null }
+    if (header.kid > BigInt(MAX_KID)) return REFUSED
     const kid = Number(header.kid)
     const held = this.#held.get(kid)
     const candidate = held ?? (await this.#ratchetTo(kid))
     if (!candidate) return { missing: kid }
-    if (!candidate.replay.admits(header.ctr)) return { missing: null }
+    if (!candidate.replay.admits(header.ctr)) return candidate.replay.has(header.ctr) ? REPEATED : REFUSED
     let rest
     try {
       rest = await openFrame(candidate.key, header, metadata(frame, head), sealed)
     } catch {
       if (!held) this.#speculateAfter = this.#now() + SPECULATION_PAUSE_MS
-      return { missing: null }
+      return REFUSED
     }
     // Another track may have got here first while this one waited.
     const { replay } = this.#held.get(kid) ?? this.#advance(kid, candidate)
-    if (!replay.admits(header.ctr)) return { missing: null }
+    if (!replay.admits(header.ctr)) return REPEATED
     replay.accept(header.ctr)
     return { data: concat(head, rest) }
   }

@@ -19,6 +19,16 @@ export class ReplayWindow {
   }
 
   /**
+   * Whether a frame with this counter was accepted before, as far back as the window reaches.
+   *
+   * @param {bigint} counter
+   */
+  has(counter) {
+    const age = this.#highest - counter
+    return age >= 0n && age < WINDOW && ((this.#seen >> age) & 1n) === 1n
+  }
+
+  /**
    * Remembers a counter. Only for frames that opened: a forged counter must not move the window.
    *
    * @param {bigint} counter

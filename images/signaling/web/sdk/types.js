@@ -51,13 +51,15 @@
  * @typedef {object} FrameCounts  Frames of one member since the call began.
  * @property {number} opened
  * @property {number} early  Dropped because their key was not there yet: it travels on a way of its own.
- * @property {number} failed  Dropped because they did not open: forged, altered, repeated or too late.
+ * @property {number} repeated  Dropped because they came before, as when packets are sent again.
+ * @property {number} failed  Dropped because they did not open: forged, altered or too late.
  *
  * @typedef {object} EncryptionView  Detail of the `encryption` event; counts are frames since the call began.
  * @property {boolean} active
  * @property {number} sealed
  * @property {number} opened
  * @property {number} early
+ * @property {number} repeated
  * @property {number} failed
  * @property {Record<string, FrameCounts>} members
  *

@@ -153,13 +153,14 @@ function keysOf(sid) {
 /** @returns {import('./frame_crypto.js').Report} */
 function report() {
   const { sealed, kid, framesOfGeneration } = sending
-  const sums = { opened: 0, early: 0, failed: 0 }
+  const sums = { opened: 0, early: 0, repeated: 0, failed: 0 }
   /** @type {import('./frame_crypto.js').Report['members']} */
   const members = {}
-  for (const [sid, { opened, early, failed }] of receiving) {
-    if (!gone.has(sid)) members[sid] = { opened, early, failed }
+  for (const [sid, { opened, early, repeated, failed }] of receiving) {
+    if (!gone.has(sid)) members[sid] = { opened, early, repeated, failed }
     sums.opened += opened
     sums.early += early
+    sums.repeated += repeated
     sums.failed += failed
   }
   return { sealed, ...sums, members, kid, framesOfGeneration }

@@ -68,18 +68,20 @@ function connection(state, member) {
             fact('Video codec', stats.codec?.replace(/^video\//, '') ?? '–', 'codec'),
             fact('From here', candidateWords(stats.localCandidateType), 'local'),
             fact('At the other end', candidateWords(stats.remoteCandidateType), 'remote'),
-            frames && fact('Frames opened', frames.opened.toLocaleString('en'), 'opened'),
-            frames &&
-              frames.early > 0 &&
-              fact('Came before their key', frames.early.toLocaleString('en'), 'early'),
-            frames &&
-              frames.failed > 0 &&
-              fact('Frames refused', frames.failed.toLocaleString('en'), 'failed'),
+            frames && frameFacts(frames),
           ),
         ]
       : h('p', { key: 'none', class: 'empty' }, 'Measuring…'),
   )
 }
+
+/** What is nothing to worry about is shown only where it happened. @param {import('../../sdk/types.js').FrameCounts} frames */
+const frameFacts = ({ opened, early, repeated, failed }) => [
+  fact('Frames opened', opened.toLocaleString('en'), 'opened'),
+  early > 0 && fact('Came before their key', early.toLocaleString('en'), 'early'),
+  repeated > 0 && fact('Came twice', repeated.toLocaleString('en'), 'repeated'),
+  failed > 0 && fact('Refused', failed.toLocaleString('en'), 'failed'),
+]
 
 /** @param {string} name @param {string} value @param {string} testid */
 const fact = (name, value, testid) =>

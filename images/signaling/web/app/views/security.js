@@ -118,6 +118,7 @@ function counters({ encryption: { sample } }) {
     ['Frames sealed here', sample.sealed],
     ['Frames opened here', sample.opened],
     ['Came before their key', sample.early],
+    ['Came twice', sample.repeated],
     ['Refused', sample.failed],
   ]
   return h(
