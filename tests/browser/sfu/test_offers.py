@@ -143,9 +143,9 @@ async def test_a_meeting_grows_shrinks_and_keeps_its_sections(client: Client) ->
         await client.receive("audio", ["opus"])
         await client.receive("video", ["VP8", "VP9", "rtx"])
     forwards = {
-        str(mid): Forward(mid, "audio", "opus", f"member{mid}")
+        str(mid): Forward(mid, "audio", "opus", f"member{mid}", f"t{mid}")
         if mid % 2 == 0
-        else Forward(mid, "video", "vp9" if mid == 3 else "vp8", f"member{mid - 1}")
+        else Forward(mid, "video", "vp9" if mid == 3 else "vp8", f"member{mid - 1}", f"t{mid}")
         for mid in range(2, 22)
     }
     grown, seen = await client.negotiate(forwards)
@@ -161,7 +161,7 @@ async def test_a_meeting_grows_shrinks_and_keeps_its_sections(client: Client) ->
     recycled, seen = await client.negotiate(
         {
             **{mid: forwards[mid] for mid in forwards if mid != "3"},
-            "22": Forward(99, "video", "vp8", "late"),
+            "22": Forward(99, "video", "vp8", "late", "t99"),
         }
     )
     assert len(recycled.answer.sections) == 22
@@ -184,5 +184,5 @@ async def test_a_track_that_nobody_bound_stays_silent_until_it_is(client: Client
     await client.receive("video", ["VP8", "rtx"])
     _, seen = await client.negotiate()
     assert seen[1]["direction"] == "inactive"
-    _, seen = await client.negotiate({"1": Forward(5, "video", "vp8", "late")})
+    _, seen = await client.negotiate({"1": Forward(5, "video", "vp8", "late", "t99")})
     assert seen[1]["direction"] == "recvonly"

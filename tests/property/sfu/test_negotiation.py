@@ -1,17 +1,9 @@
-from callcluster_sfu.negotiation import (
-    AddLeg,
-    AddPeer,
-    AddTrack,
-    Command,
-    Forward,
-    Negotiated,
-    RemoveLeg,
-    RemoveTrack,
-)
+from callcluster_sfu.negotiation import Forward, Negotiated
 from callcluster_sfu.sdp.values import Description, Section
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.sfu_offers import SfuSide
+from kit.sfu_plane import PlaneBooks
 from kit.sfu_strategies import conversations, offers, patient
 
 
@@ -23,6 +15,7 @@ def bindings(given_offer: Description, data: st.DataObject) -> dict[str, Forward
             section.kind,
             "opus" if section.kind == "audio" else data.draw(st.sampled_from(["vp8", "vp9"])),
             "stream",
+            "name",
         )
         for section in given_offer.sections
         if section.mid is not None and not section.refused and data.draw(st.booleans())
@@ -61,7 +54,7 @@ def test_commands_add_up_to_what_is_agreed_and_no_number_comes_twice(
     said: list[Description], data: st.DataObject
 ) -> None:
     side = SfuSide()
-    plane = _Plane()
+    plane = PlaneBooks()
     for given_offer in said:
         before = side.state
         outcome = side.answer(given_offer, bindings(given_offer, data))
@@ -86,39 +79,3 @@ def test_an_offer_said_twice_is_carried_out_once(said: list[Description], data: 
         bound = bindings(given_offer, data)
         side.answer(given_offer, bound)
         assert side.answer(given_offer, bound).commands == ()
-
-
-class _Plane:
-    """Holds what the plane would, and refuses what it could not do."""
-
-    def __init__(self) -> None:
-        self.peers = 0
-        self.tracks: dict[int, AddTrack] = {}
-        self.legs: dict[int, AddLeg] = {}
-        self.used: set[tuple[str, int]] = set()
-
-    def carry_out(self, commands: tuple[Command, ...]) -> None:
-        for command in commands:
-            match command:
-                case AddPeer():
-                    assert self.peers == 0
-                    self.peers += 1
-                case AddTrack():
-                    self._take("track", command.track)
-                    self.tracks[command.track] = command
-                case AddLeg():
-                    self._take("leg", command.leg)
-                    self._take("ssrc", command.ssrc)
-                    if command.rtx_ssrc is not None:
-                        self._take("ssrc", command.rtx_ssrc)
-                    self.legs[command.leg] = command
-                case RemoveTrack():
-                    del self.tracks[command.track]
-                case RemoveLeg():
-                    del self.legs[command.leg]
-                case _:
-                    raise AssertionError("the transport never changes here")
-
-    def _take(self, kind: str, number: int) -> None:
-        assert (kind, number) not in self.used
-        self.used.add((kind, number))

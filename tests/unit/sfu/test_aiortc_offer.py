@@ -18,7 +18,7 @@ async def test_aiortc_and_the_sfu_agree_over_two_offers() -> None:
 
         receiving = client.addTransceiver("video", direction="recvonly")
         await client.setLocalDescription(await client.createOffer())
-        forward = Forward(track=50, kind="video", codec="vp8", stream="bob")
+        forward = Forward(track=50, kind="video", codec="vp8", stream="bob", name="t")
         text = side.answer_text(parse(client.localDescription.sdp), {receiving.mid: forward})
         await _apply(client, text)
         assert [leg.track for leg in side.state.legs] == [50]

@@ -34,8 +34,8 @@ from kit.sfu_offers import CLIENT, POLICY, PROTOCOL, RESTARTED, SfuSide, audio, 
 
 OFFERS = Path(__file__).parent / "offers"
 RECVONLY, SENDRECV, INACTIVE = Direction.RECVONLY, Direction.SENDRECV, Direction.INACTIVE
-VP8 = Forward(track=900, kind="video", codec="vp8", stream="alice")
-OPUS = Forward(track=901, kind="audio", codec="opus", stream="alice")
+VP8 = Forward(track=900, kind="video", codec="vp8", stream="alice", name="t")
+OPUS = Forward(track=901, kind="audio", codec="opus", stream="alice", name="t")
 IDS = ExtensionIds(mid=4, rid=10, repaired_rid=11, transport_sequence=3, dependency=12)
 
 
@@ -117,6 +117,14 @@ def test_extensions_out_of_the_list_are_left_out() -> None:
     section = replace(section, extensions=(*section.extensions, Extension(9, "urn:example:x")))
     (answer,) = SfuSide().answer(offer(section)).answer.sections
     assert {extension.id for extension in answer.extensions} == {1, 3, 4}
+
+
+def test_an_extension_that_is_offered_under_two_ids_gets_the_first() -> None:
+    section = audio("0")
+    section = replace(section, extensions=(*section.extensions, Extension(9, MID)))
+    outcome = SfuSide().answer(offer(section))
+    assert outcome.state.published[0].extensions.mid == 4
+    assert 9 not in {extension.id for extension in outcome.answer.sections[0].extensions}
 
 
 def test_the_dependency_descriptor_needs_mixed_headers() -> None:

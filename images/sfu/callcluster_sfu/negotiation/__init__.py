@@ -11,8 +11,10 @@ from callcluster_sfu.negotiation.commands import (
     Command,
     ExtensionIds,
     RemoveLeg,
+    RemovePeer,
     RemoveTrack,
     SetIce,
+    SetLeg,
 )
 from callcluster_sfu.negotiation.negotiate import Outcome, negotiate
 from callcluster_sfu.negotiation.numbers import Numbers
@@ -33,7 +35,9 @@ __all__ = [
     "Outcome",
     "Policy",
     "RemoveLeg",
+    "RemovePeer",
     "RemoveTrack",
     "SetIce",
+    "SetLeg",
     "negotiate",
 ]

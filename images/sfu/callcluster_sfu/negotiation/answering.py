@@ -210,7 +210,7 @@ def _with_sources(answer: Section, leg: AddLeg, forward: Forward) -> Section:
     ssrcs = (leg.ssrc,) if leg.rtx_ssrc is None else (leg.ssrc, leg.rtx_ssrc)
     return replace(
         answer,
-        msids=(Msid(forward.stream, f"t{forward.track}"),),
+        msids=(Msid(forward.stream, forward.name),),
         sources=tuple(Source(ssrc, forward.stream) for ssrc in ssrcs),
         source_groups=(SourceGroup("FID", ssrcs),) if len(ssrcs) == 2 else (),
     )

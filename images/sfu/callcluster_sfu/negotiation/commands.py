@@ -93,4 +93,24 @@ class RemoveLeg:
     leg: int
 
 
-Command = AddPeer | SetIce | AddTrack | RemoveTrack | AddLeg | RemoveLeg
+@dataclass(frozen=True, slots=True)
+class RemovePeer:
+    """The transport has ended; its tracks and legs have before."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetLeg:
+    """How a leg is served: at most which layer (spatial, temporal), whether at all, and how soon.
+
+    A leg that was never set has all layers, is not paused and has priority 0; higher ones are served first.
+    """
+
+    leg: int
+    layer: tuple[int, int] | None = None
+    paused: bool = False
+    priority: int = 0
+
+
+Command = AddPeer | SetIce | RemovePeer | AddTrack | RemoveTrack | AddLeg | SetLeg | RemoveLeg

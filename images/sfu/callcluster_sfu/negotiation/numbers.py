@@ -6,7 +6,7 @@ _SSRCS = 2**32 - 1
 
 
 class Numbers:
-    """Names tracks, legs and SSRCs of one plane; none comes twice while the process lives.
+    """Names peers, tracks, legs and SSRCs of one plane; none comes twice while the process lives.
 
     ``first_ssrc`` should be random (RFC 3550 section 8). One after another is then enough, since all that a
     peer hears on its transport has this one source. A number does not come back with the end of its leg:
@@ -14,9 +14,15 @@ class Numbers:
     """
 
     def __init__(self, first_ssrc: int) -> None:
+        self._peer = 0
         self._track = 0
         self._leg = 0
         self._ssrc = first_ssrc
+
+    def peer(self) -> int:
+        """For the next transport."""
+        self._peer += 1
+        return self._peer
 
     def track(self) -> int:
         """For the next track."""

@@ -80,3 +80,5 @@ class Forward:
     codec: str
     stream: str
     """Opaque name that all tracks of one publisher share, so that players keep them in step."""
+    name: str
+    """Opaque name of the track."""

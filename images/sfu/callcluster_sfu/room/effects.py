@@ -1,0 +1,63 @@
+"""What a room wants done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from callcluster_sfu.negotiation import Command
+
+
+@dataclass(frozen=True, slots=True)
+class TrackOf:
+    """A published track as members know it."""
+
+    name: str
+    member: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Tell the plane."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Send ``to`` the answer to its offer."""
+
+    to: str
+    sdp: str
+    published: Mapping[str, str]
+    """Names of the member's own tracks by mid."""
+    unserved: tuple[str, ...]
+    """Mids that wished for more than they got."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Tell ``to`` that its request changed nothing, and why."""
+
+    to: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """Tell ``to`` of tracks that it may ask for."""
+
+    to: tuple[str, ...]
+    tracks: tuple[TrackOf, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Tell ``to`` of tracks, by name, that are no more."""
+
+    to: tuple[str, ...]
+    tracks: tuple[str, ...]
+
+
+Effect = Do | Answered | Declined | Announced | Ended

@@ -1,0 +1,227 @@
+"""The state of one call, and how it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from callcluster_sfu.negotiation import (
+    AddLeg,
+    AddTrack,
+    Forward,
+    Negotiated,
+    Numbers,
+    Outcome,
+    Policy,
+    RemoveLeg,
+    RemovePeer,
+    RemoveTrack,
+    SetLeg,
+    negotiate,
+)
+from callcluster_sfu.room.effects import Announced, Answered, Declined, Do, Effect, Ended, TrackOf
+from callcluster_sfu.room.limits import RoomLimits
+from callcluster_sfu.sdp import SdpError, parse, serialize
+from callcluster_sfu.sdp.values import Description, IceCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a member wants one track: see ``SetLeg``."""
+
+    layer: tuple[int, int] | None = None
+    paused: bool = False
+    priority: int = 0
+
+
+_NO_WISH = Wish()
+
+
+@dataclass(slots=True)
+class _Member:
+    name: str
+    stream: str
+    negotiated: Negotiated
+    wishes: dict[int, Wish] = field(default_factory=dict)
+    """By track; only of tracks that are alive."""
+    muted: set[str] = field(default_factory=set)
+    """Kinds of media of which nobody gets anything of this member's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    owner: str
+    forward: Forward
+
+    @property
+    def public(self) -> TrackOf:
+        return TrackOf(self.forward.name, self.owner, self.forward.kind)
+
+
+class Room:
+    """One call. Every method returns what is to be done, in order, and has then already counted it as done.
+
+    Members are those whom signaling vouches for: the caller admits nobody else, and dismisses who leaves,
+    is kicked or expires.
+    """
+
+    def __init__(self, policy: Policy, numbers: Numbers, limits: RoomLimits | None = None) -> None:
+        self._policy = policy
+        self._numbers = numbers
+        self._limits = limits or RoomLimits()
+        self._members: dict[str, _Member] = {}
+        self._tracks: dict[int, _Track] = {}
+        self._named: dict[str, int] = {}
+        self._streams_named = 0
+        self._tracks_named = 0
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Who is in, in the order of coming."""
+        return tuple(self._members)
+
+    @property
+    def tracks(self) -> tuple[TrackOf, ...]:
+        """What is published."""
+        return tuple(track.public for track in self._tracks.values())
+
+    def admit(self, name: str, session: int) -> list[Effect]:
+        """Lets a member in; nothing happens for one who is in. ``session``: a random id for its answers."""
+        if name in self._members:
+            return []
+        if len(self._members) >= self._limits.members:
+            return [Declined(name, "the room is full")]
+        self._streams_named += 1
+        self._members[name] = _Member(
+            name, f"m{self._streams_named}", Negotiated(self._numbers.peer(), session)
+        )
+        return [Announced((name,), self.tracks)] if self._tracks else []
+
+    def dismiss(self, name: str) -> list[Effect]:
+        """Ends all that a member sends and receives; nothing happens for one who is not in."""
+        member = self._members.pop(name, None)
+        if member is None:
+            return []
+        own = [track.track for track in member.negotiated.published]
+        effects: list[Effect] = [Do(RemoveLeg(leg.leg)) for leg in member.negotiated.legs]
+        effects += self._end(own)
+        effects += [Do(RemoveTrack(track)) for track in own]
+        if member.negotiated.local_ice is not None:
+            effects.append(Do(RemovePeer(member.negotiated.peer)))
+        return effects
+
+    def offered(self, name: str, sdp: str, wants: Mapping[str, str], fresh: IceCredentials) -> list[Effect]:
+        """Answers a member's offer.
+
+        Args:
+            name: of the member.
+            sdp: its offer.
+            wants: names of tracks by the mid of the section that shall carry each. A track that is gone, or
+                never was in this room, or is the member's own, leaves its section inactive.
+            fresh: unguessable credentials, used if the connection is new or restarts its ICE.
+        """
+        member = self._members.get(name)
+        if member is None:
+            return [Declined(name, "not in this room")]
+        try:
+            outcome = self._negotiate(member, parse(sdp), wants, fresh)
+        except SdpError as error:
+            return [Declined(name, str(error))]
+        member.negotiated = outcome.state
+        ended = [command.track for command in outcome.commands if isinstance(command, RemoveTrack)]
+        begun = [command for command in outcome.commands if isinstance(command, AddTrack)]
+        effects = self._end(ended)
+        effects += [Do(command) for command in outcome.commands]
+        fresh_legs = [command for command in outcome.commands if isinstance(command, AddLeg)]
+        effects += _differences({leg.leg: SetLeg(leg.leg) for leg in fresh_legs}, self._settings([member]))
+        announcement = tuple(self._begin(member, track) for track in begun)
+        published = {track.mid: self._tracks[track.track].forward.name for track in outcome.state.published}
+        effects.append(Answered(name, serialize(outcome.answer), published, outcome.unserved))
+        if announcement and (others := self._all_but(name)):
+            effects.append(Announced(others, announcement))
+        return effects
+
+    def wish(self, name: str, wishes: Mapping[str, Wish]) -> list[Effect]:
+        """Notes how a member wants the tracks it names; it holds until said otherwise, or to their end."""
+        member = self._members.get(name)
+        if member is None:
+            return []
+        before = self._settings([member])
+        for track, wish in wishes.items():
+            if track in self._named:
+                member.wishes[self._named[track]] = wish
+        return _differences(before, self._settings([member]))
+
+    def mute(self, name: str, kind: str, *, muted: bool) -> list[Effect]:
+        """Stops forwarding, or forwards again, a member's media of one kind.
+
+        It holds for tracks to come as well, so that publishing anew is no way round it; it ends with the
+        membership.
+        """
+        member = self._members.get(name)
+        if member is None:
+            return []
+        before = self._settings(self._members.values())
+        (member.muted.add if muted else member.muted.discard)(kind)
+        return _differences(before, self._settings(self._members.values()))
+
+    def _negotiate(
+        self, member: _Member, offer: Description, wants: Mapping[str, str], fresh: IceCredentials
+    ) -> Outcome:
+        forwards: dict[str, Forward] = {}
+        for mid, wanted in wants.items():
+            track = self._tracks.get(self._named.get(wanted, 0))
+            if track is not None and track.owner != member.name:
+                forwards[mid] = track.forward
+        room_left = self._limits.tracks - len(self._tracks) + len(member.negotiated.published)
+        policy = replace(self._policy, max_tracks=min(self._policy.max_tracks, room_left))
+        return negotiate(
+            member.negotiated, offer, policy=policy, forwards=forwards, fresh=fresh, numbers=self._numbers
+        )
+
+    def _begin(self, member: _Member, track: AddTrack) -> TrackOf:
+        self._tracks_named += 1
+        name = f"t{self._tracks_named}"
+        begun = _Track(member.name, Forward(track.track, track.kind, track.codec, member.stream, name))
+        self._tracks[track.track] = begun
+        self._named[name] = track.track
+        return begun.public
+
+    def _end(self, ended: Collection[int]) -> list[Effect]:
+        """Takes tracks from everyone; the plane loses their legs before it loses them."""
+        if not ended:
+            return []
+        effects: list[Effect] = []
+        names: list[str] = []
+        owners: set[str] = set()
+        for track in ended:
+            known = self._tracks.pop(track)
+            names.append(known.forward.name)
+            owners.add(known.owner)
+            del self._named[known.forward.name]
+        for member in self._members.values():
+            member.negotiated, gone = member.negotiated.without_tracks(ended)
+            effects += [Do(leg) for leg in gone]
+            for track in ended:
+                member.wishes.pop(track, None)
+        others = tuple(name for name in self._members if name not in owners)
+        return [*effects, Ended(others, tuple(names))] if others else effects
+
+    def _settings(self, members: Collection[_Member]) -> dict[int, SetLeg]:
+        """How each leg to ``members`` is to be served."""
+        settings: dict[int, SetLeg] = {}
+        for member in members:
+            for leg in member.negotiated.legs:
+                track = self._tracks[leg.track]
+                wish = member.wishes.get(leg.track, _NO_WISH)
+                muted = track.forward.kind in self._members[track.owner].muted
+                settings[leg.leg] = SetLeg(leg.leg, wish.layer, wish.paused or muted, wish.priority)
+        return settings
+
+    def _all_but(self, name: str) -> tuple[str, ...]:
+        return tuple(member for member in self._members if member != name)
+
+
+def _differences(before: Mapping[int, SetLeg], after: Mapping[int, SetLeg]) -> list[Effect]:
+    """What must be set anew of the legs in ``before``."""
+    return [Do(after[leg]) for leg, setting in before.items() if after[leg] != setting]

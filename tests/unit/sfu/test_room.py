@@ -1,0 +1,203 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from callcluster_sfu.negotiation import (
+    AddLeg,
+    AddTrack,
+    Numbers,
+    RemoveLeg,
+    RemovePeer,
+    RemoveTrack,
+    SetLeg,
+)
+from callcluster_sfu.room import (
+    Announced,
+    Answered,
+    Declined,
+    Do,
+    Effect,
+    Ended,
+    Room,
+    RoomLimits,
+    TrackOf,
+    Wish,
+)
+from callcluster_sfu.sdp import serialize
+from callcluster_sfu.sdp.values import Direction, IceCredentials, Section
+from kit.sfu_offers import POLICY, audio, offer, video
+from kit.sfu_plane import PlaneBooks
+
+FRESH = IceCredentials("fresh", "f" * 24)
+RECVONLY = Direction.RECVONLY
+Kind = TypeVar("Kind")
+
+
+class Call:
+    """A room, and a plane that does what it says."""
+
+    def __init__(self, *members: str, limits: RoomLimits | None = None) -> None:
+        self.room = Room(POLICY, Numbers(1_000), limits)
+        self.plane = PlaneBooks()
+        self.version = 0
+        for member in members:
+            self.room.admit(member, 1)
+
+    def done(self, effects: list[Effect]) -> list[Effect]:
+        self.plane.carry_out(effect.command for effect in effects if isinstance(effect, Do))
+        return effects
+
+    def offer(
+        self, member: str, *sections: Section, wants: Mapping[str, str] | None = None
+    ) -> list[Effect]:
+        self.version += 1
+        text = serialize(offer(*sections, version=self.version))
+        return self.done(self.room.offered(member, text, wants or {}, FRESH))
+
+
+def only(effects: list[Effect], kind: type[Kind]) -> list[Kind]:
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def commands(effects: list[Effect], kind: type[Kind]) -> list[Kind]:
+    return [
+        effect.command for effect in effects if isinstance(effect, Do) and isinstance(effect.command, kind)
+    ]
+
+
+def test_what_one_publishes_is_announced_to_the_others() -> None:
+    call = Call("ann", "bob", "cid")
+    effects = call.offer("ann", audio("0"), video("1"))
+    assert only(effects, Announced) == [
+        Announced(("bob", "cid"), (TrackOf("t1", "ann", "audio"), TrackOf("t2", "ann", "video")))
+    ]
+    (answered,) = only(effects, Answered)
+    assert (answered.to, answered.published) == ("ann", {"0": "t1", "1": "t2"})
+
+
+def test_who_comes_later_hears_of_what_is_there() -> None:
+    call = Call("ann")
+    call.offer("ann", audio("0"))
+    assert call.room.admit("bob", 1) == [Announced(("bob",), (TrackOf("t1", "ann", "audio"),))]
+    assert call.room.admit("bob", 1) == []
+
+
+def test_a_track_that_is_asked_for_gets_a_leg() -> None:
+    call = Call("ann", "bob")
+    call.offer("ann", video("0"))
+    effects = call.offer("bob", video("0", RECVONLY), wants={"0": "t1"})
+    (leg,) = commands(effects, AddLeg)
+    assert call.plane.tracks[leg.track].mid == "0"
+    assert "a=msid:m1 t1" in only(effects, Answered)[0].sdp
+
+
+def test_nobody_gets_their_own_track_or_one_that_is_not_there() -> None:
+    call = Call("ann")
+    call.offer("ann", video("0"))
+    effects = call.offer(
+        "ann", video("0"), video("1", RECVONLY), video("2", RECVONLY), wants={"1": "t1", "2": "t9"}
+    )
+    assert commands(effects, AddLeg) == []
+    assert only(effects, Declined) == []
+
+
+def test_a_stranger_is_declined() -> None:
+    call = Call("ann")
+    assert call.offer("eve", audio("0")) == [Declined("eve", "not in this room")]
+
+
+def test_a_broken_offer_is_declined_with_the_reason_and_changes_nothing() -> None:
+    call = Call("ann")
+    assert call.room.offered("ann", "v=1\n", {}, FRESH) == [Declined("ann", "line 1, v=: must be 0")]
+    assert call.room.tracks == ()
+
+
+def test_a_full_room_lets_nobody_in() -> None:
+    call = Call("ann", limits=RoomLimits(members=1))
+    assert call.room.admit("bob", 1) == [Declined("bob", "the room is full")]
+    assert call.room.members == ("ann",)
+
+
+def test_a_room_has_no_more_tracks_than_its_limit() -> None:
+    call = Call("ann", "bob", limits=RoomLimits(tracks=2))
+    call.offer("ann", audio("0"))
+    effects = call.offer("bob", audio("0"), video("1"))
+    assert only(effects, Answered)[0].unserved == ("1",)
+    assert len(call.room.tracks) == 2
+
+
+def test_who_leaves_takes_tracks_and_legs_along() -> None:
+    call = Call("ann", "bob")
+    call.offer("ann", video("0"))
+    call.offer("bob", audio("0"), video("1", RECVONLY), wants={"1": "t1"})
+    call.offer("ann", video("0"), audio("1", RECVONLY), wants={"1": "t2"})
+    effects = call.done(call.room.dismiss("ann"))
+    assert [type(effect.command) for effect in only(effects, Do)] == [
+        RemoveLeg,
+        RemoveLeg,
+        RemoveTrack,
+        RemovePeer,
+    ]
+    assert only(effects, Ended) == [Ended(("bob",), ("t1",))]
+    assert call.plane.legs == {}
+    assert call.room.dismiss("ann") == []
+
+
+def test_a_track_that_ends_is_told_and_loses_its_legs_first() -> None:
+    call = Call("ann", "bob")
+    call.offer("ann", video("0"))
+    call.offer("bob", video("0", RECVONLY), wants={"0": "t1"})
+    effects = call.offer("ann", video("0", Direction.INACTIVE))
+    assert [type(effect.command) for effect in only(effects, Do)] == [RemoveLeg, RemoveTrack]
+    assert only(effects, Ended) == [Ended(("bob",), ("t1",))]
+
+
+def test_a_wish_sets_the_leg_and_holds_for_one_to_come() -> None:
+    call = Call("ann", "bob")
+    call.offer("ann", video("0"))
+    assert call.room.wish("bob", {"t1": Wish(layer=(0, 1), priority=3), "t7": Wish(paused=True)}) == []
+    effects = call.offer("bob", video("0", RECVONLY), wants={"0": "t1"})
+    (setting,) = commands(effects, SetLeg)
+    assert (setting.layer, setting.priority) == ((0, 1), 3)
+    again = call.done(call.room.wish("bob", {"t1": Wish(paused=True)}))
+    assert again == [Do(SetLeg(setting.leg, None, True, 0))]
+    assert call.room.wish("bob", {"t1": Wish(paused=True)}) == []
+
+
+def test_a_mute_pauses_every_leg_and_cannot_be_got_round_by_publishing_anew() -> None:
+    call = Call("ann", "bob")
+    call.offer("ann", audio("0"), video("1"))
+    call.offer("bob", audio("0", RECVONLY), video("1", RECVONLY), wants={"0": "t1", "1": "t2"})
+    (muted,) = commands(call.done(call.room.mute("ann", "audio", muted=True)), SetLeg)
+    assert muted.paused
+    call.offer("ann", audio("0", Direction.INACTIVE), video("1"), audio("2"))
+    effects = call.offer("bob", audio("0", RECVONLY), video("1", RECVONLY), wants={"0": "t3", "1": "t2"})
+    (leg,) = commands(effects, AddLeg)
+    assert commands(effects, SetLeg) == [SetLeg(leg.leg, paused=True)]
+    assert call.done(call.room.mute("ann", "audio", muted=False)) == [Do(SetLeg(leg.leg))]
+
+
+def test_a_wish_cannot_undo_a_mute() -> None:
+    call = Call("ann", "bob")
+    call.offer("ann", audio("0"))
+    call.offer("bob", audio("0", RECVONLY), wants={"0": "t1"})
+    call.room.mute("ann", "audio", muted=True)
+    effects = call.room.wish("bob", {"t1": Wish(priority=5)})
+    assert [setting.paused for setting in commands(effects, SetLeg)] == [True]
+
+
+def test_tracks_of_one_member_share_a_stream_and_no_name_comes_twice() -> None:
+    call = Call("ann", "bob")
+    call.offer("ann", audio("0"), video("1"))
+    call.offer("ann", audio("0"), video("1", Direction.INACTIVE))
+    effects = call.offer("ann", audio("0"), video("1"))
+    assert only(effects, Answered)[0].published == {"0": "t1", "1": "t3"}
+    assert [track.codec for track in commands(effects, AddTrack)] == ["vp8"]
+
+
+def test_a_limit_of_the_room_does_not_end_what_is_running() -> None:
+    call = Call("ann", limits=RoomLimits(tracks=1))
+    call.offer("ann", audio("0"))
+    effects = call.offer("ann", replace(audio("0")), video("1"))
+    assert commands(effects, RemoveTrack) == []
+    assert len(call.room.tracks) == 1
