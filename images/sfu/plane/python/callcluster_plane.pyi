@@ -6,6 +6,7 @@ News are tuples:
 ("disconnected", peer, why)             why: closed, wrong-fingerprint, handshake-failed, silent
 ("encoding_live", track, encoding)
 ("switched", leg, encoding)
+("estimate", peer, bits per second)     of the link to the client, all datagrams together
 ("statistics", token, counts)
 ("lost", count)                         news that nobody fetched in time
 ("failed",)                             the socket failed; the plane has ended

@@ -145,4 +145,11 @@ pub enum Event {
         /// To which encoding.
         encoding: u8,
     },
+    /// What the link to a subscriber carries, all datagrams together; told when it changes.
+    Estimate {
+        /// Whose link.
+        peer: PeerId,
+        /// In the direction to the client.
+        bits_per_second: u64,
+    },
 }

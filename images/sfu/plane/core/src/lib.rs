@@ -3,6 +3,7 @@
 //!
 //! [`plane::Plane`] is the whole of it without I/O: datagrams, orders and time in, datagrams and news out.
 
+pub mod bandwidth;
 pub mod command;
 pub mod demux;
 pub mod dtls;

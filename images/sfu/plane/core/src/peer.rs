@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::bandwidth::Estimator;
 use crate::dtls::{Keys, Server};
 use crate::feedback::{Arrivals, Departures};
 use crate::ice::Agent;
@@ -53,6 +54,10 @@ pub struct Peer {
     pub arrivals: Arrivals,
     /// When our packets left.
     pub departures: Departures,
+    /// What the link to the client carries.
+    pub estimator: Estimator,
+    /// The estimate that was told last, and when; 0 before the first feedback.
+    pub told: (u64, Time),
     /// To the client and back.
     pub round_trip: Duration,
     /// When the next transport-wide feedback is due.
@@ -77,6 +82,8 @@ impl Peer {
             legs: FxHashMap::default(),
             arrivals: Arrivals::default(),
             departures: Departures::default(),
+            estimator: Estimator::default(),
+            told: (0, now),
             round_trip: ROUND_TRIP,
             feedback_due: now,
             report_due: now,

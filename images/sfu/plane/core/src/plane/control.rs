@@ -1,6 +1,7 @@
 //! RTCP: reports and feedback from clients, and how ours are sent.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rtc_rtcp::packet::{Packet, marshal, unmarshal};
 use rtc_rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
@@ -12,12 +13,15 @@ use rtc_rtcp::transport_feedbacks::transport_layer_cc::TransportLayerCc;
 use rtc_rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 
 use super::Plane;
+use crate::command::Event;
 use crate::ids::PeerId;
 use crate::media::ClockPair;
 use crate::outbox::Outbox;
 use crate::peer::Peer;
 use crate::time::Time;
 
+/// How often a changed estimate is told.
+const TELL: Duration = Duration::from_millis(500);
 /// An RTCP packet's fixed header and sender.
 const SHORTEST: usize = 8;
 
@@ -61,10 +65,22 @@ impl Plane {
             self.hear_plea(id, now, pli.media_ssrc);
         } else if let Some(fir) = packet.downcast_ref::<FullIntraRequest>() {
             fir.fir.iter().for_each(|entry| self.hear_plea(id, now, entry.ssrc));
-        } else if let Some(feedback) = packet.downcast_ref::<TransportLayerCc>()
-            && let Some(peer) = self.peers.get_mut(&id)
-        {
-            peer.departures.feedback(feedback);
+        } else if let Some(feedback) = packet.downcast_ref::<TransportLayerCc>() {
+            self.hear_arrivals(id, now, feedback);
+        }
+    }
+
+    fn hear_arrivals(&mut self, id: PeerId, now: Time, feedback: &TransportLayerCc) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let departures = peer.departures.feedback(feedback);
+        peer.estimator.feedback(now, &departures);
+        let estimate = peer.estimator.bits_per_second();
+        let (told, at) = peer.told;
+        // A fall is told at once, for layers have to go; anything else in its time.
+        let has_fallen = estimate * 10 < told * 9;
+        if told == 0 || has_fallen || (now.since(at) >= TELL && estimate != told) {
+            peer.told = (estimate, now);
+            self.events.push(Event::Estimate { peer: id, bits_per_second: estimate });
         }
     }
 
