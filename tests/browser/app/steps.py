@@ -50,3 +50,12 @@ async def change(page: Page, **state: bool) -> None:
 async def room_is(page: Page, **view: Any) -> None:
     """The server tells whether the call is ``locked``, and grants: ``pub``, ``msg``, ``mod``."""
     await page.evaluate("view => callcluster.call.setRoom(view)", view)
+
+
+async def tab_to(page: Page, testid: str) -> None:
+    """Presses Tab until ``testid`` has the focus."""
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("document.activeElement?.dataset.testid") == testid:
+            return
+    raise AssertionError(f"{testid} can't be reached with Tab")

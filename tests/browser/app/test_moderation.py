@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from browser.app.chromium import by
-from browser.app.steps import PEER, change, joins, room_is
+from browser.app.steps import PEER, change, joins, room_is, tab_to
 from playwright.async_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -129,26 +129,19 @@ async def test_a_refused_action_says_why(moderating: Page, code: str, says: str)
 
 
 async def test_a_moderator_needs_no_mouse(moderating: Page) -> None:
-    async def tab_to(testid: str) -> None:
-        for _ in range(40):
-            await moderating.keyboard.press("Tab")
-            if await moderating.evaluate("document.activeElement?.dataset.testid") == testid:
-                return
-        raise AssertionError(f"{testid} can't be reached with Tab")
-
     await moderating.keyboard.press("p")
-    await tab_to("moderate")
+    await tab_to(moderating, "moderate")
     await moderating.keyboard.press("Enter")
     await focus_is_on(moderating, "mute-audio")
     await moderating.keyboard.press("Enter")
-    await tab_to("remove")
+    await tab_to(moderating, "remove")
     await moderating.keyboard.press("Enter")
     await focus_is_on(moderating, "cancel")
     await moderating.keyboard.press("Escape")
     await focus_is_on(moderating, "remove")
-    await tab_to("lock")
+    await tab_to(moderating, "lock")
     await moderating.keyboard.press("Enter")
-    await tab_to("end")
+    await tab_to(moderating, "end")
     await moderating.keyboard.press("Enter")
     await focus_is_on(moderating, "cancel")
     await moderating.keyboard.press("Tab")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from browser.app.chromium import by, chromium, frames_advance
+from browser.app.steps import tab_to
 from playwright.async_api import Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
@@ -132,23 +133,16 @@ async def test_the_name_is_remembered_for_the_next_call(page: Page, origin: str)
 
 
 async def test_a_whole_join_by_keyboard_alone(page: Page) -> None:
-    async def tab_to(testid: str) -> None:
-        for _ in range(30):
-            await page.keyboard.press("Tab")
-            if await page.evaluate("document.activeElement?.dataset.testid") == testid:
-                return
-        raise AssertionError(f"{testid} can't be reached with Tab")
-
-    await tab_to("start-call")
+    await tab_to(page, "start-call")
     await page.keyboard.press("Enter")
     await page.wait_for_selector(f"{by('preview')} video")
-    await tab_to("name")
+    await tab_to(page, "name")
     await page.keyboard.press("Control+A")
     await page.keyboard.type("Keyboard Person")
     await page.keyboard.press("Enter")
     await page.wait_for_selector(by("call"))
     for testid in ("badge", "copy-link", "mic", "cam", "screen", "hand-button", "leave"):
-        await tab_to(testid)
+        await tab_to(page, testid)
     await page.keyboard.press("Enter")
     await page.wait_for_selector(by("ended"))
 

@@ -15,7 +15,7 @@ export const ENC_BYTES = 32
 export const TAG_BYTES = 16
 
 /** @type {Record<string, {id: number, keyBytes: number}>} */
-export const AEADS = {
+const AEADS = {
   'AES-128-GCM': { id: 0x0001, keyBytes: 16 },
   'AES-256-GCM': { id: 0x0002, keyBytes: 32 },
 }

@@ -19,8 +19,6 @@ import { bytesOf, concat, u64 } from './encode.js'
 import { expand, extract } from './hkdf.js'
 
 /** @type {Suite} */
-export const AES_128_GCM_SHA256_128 = { id: 0x0004, hash: 'SHA-256', hashBytes: 32, keyBytes: 16 }
-/** @type {Suite} */
 export const AES_256_GCM_SHA512_128 = { id: 0x0005, hash: 'SHA-512', hashBytes: 64, keyBytes: 32 }
 
 const NONCE_BYTES = 12

@@ -83,14 +83,14 @@ export function play(el) {
 }
 
 /** @param {string} name */
-export function initials(name) {
+function initials(name) {
   const words = name.trim().split(/\s+/).filter(Boolean)
   const letters = [...words.slice(0, 1), ...words.slice(1).slice(-1)]
   return letters.map((word) => [...word][0]?.toUpperCase() ?? '').join('') || '?'
 }
 
 /** One of six quiet colours, always the same for the same person. @param {string} sid */
-export function hue(sid) {
+function hue(sid) {
   let sum = 0
   for (const letter of sid) sum = (sum * 31 + letter.charCodeAt(0)) >>> 0
   return String(sum % 6)

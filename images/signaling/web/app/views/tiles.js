@@ -12,7 +12,7 @@ import { qualityOf } from '../quality.js'
 
 /** Every tile in its order: the person's own first, so that the order in the page never depends on the layout.
  * @param {State} state @returns {Tile[]} */
-export function tilesOf({ call }) {
+function tilesOf({ call }) {
   return (call?.members ?? []).flatMap((member) => {
     const camera = {
       key: `${member.sid}-cam`,
