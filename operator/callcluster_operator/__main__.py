@@ -115,6 +115,8 @@ async def _lead(
     # Made before kopf starts: it cancels every task that is made after.
     works = (watch(), take_signals_back(), work.look_after_orphans())
     tasks = [asyncio.create_task(each) for each in works]
+    for task in tasks:
+        task.add_done_callback(lambda ended: None if _went_well(ended) else stop.set())
     try:
         await kopf.operator(
             registry=registry,
@@ -155,6 +157,10 @@ def _raise_any(outcomes: Iterable[object]) -> None:
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
+
+
+def _went_well(ended: asyncio.Task[None]) -> bool:
+    return ended.cancelled() or ended.exception() is None
 
 
 async def _connection(access: Access) -> kopf.ConnectionInfo:

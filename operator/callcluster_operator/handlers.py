@@ -88,7 +88,7 @@ class Handlers:
                     await stopped.wait(min(2.0 ** (failures - 1), MAX_BACKOFF_SECONDS))
                 else:
                     failures = 0
-                    if plan.steps:
+                    if not plan.is_empty:
                         logger.info("%s: %s", ref, _summary(plan))
                     await _pause(wake, plan.wake_after)
                     await stopped.wait(SETTLE_SECONDS)

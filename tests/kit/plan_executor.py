@@ -62,6 +62,7 @@ class Process:
     """Sessions or allocations."""
     rooms: dict[str, int] = field(default_factory=dict)
     reports: bool = True
+    bus_up: bool = True
 
 
 class World:
@@ -348,7 +349,13 @@ class World:
         if pod["metadata"]["labels"][names.COMPONENT_LABEL] == names.TURN:
             return TURNReport("1", "4.6.1", process.draining, process.load, acknowledged)
         return SignalingReport(
-            "1", process.draining, process.load, dict(process.rooms), acknowledged, process.directive
+            "1",
+            process.draining,
+            process.load,
+            dict(process.rooms),
+            acknowledged,
+            process.directive,
+            process.bus_up,
         )
 
     def _place(self, pod: Object) -> str | None:

@@ -19,6 +19,7 @@ class SignalingReport(msgspec.Struct, frozen=True, rename="camel"):
     directive: str = ""
     """Fingerprint of the directive in use."""
     bus_up: bool = True
+    """Whether it reaches Redis; without, nobody can join."""
 
 
 class TURNReport(msgspec.Struct, frozen=True, rename="camel"):
@@ -30,8 +31,6 @@ class TURNReport(msgspec.Struct, frozen=True, rename="camel"):
     allocations: int
     key_set: str = ""
     """Fingerprint of the key set in coturn's table, empty before the first."""
-    foreign_relay_ports: int = 0
-    """Ports of this server's relay range that another program holds."""
 
 
 Report = SignalingReport | TURNReport

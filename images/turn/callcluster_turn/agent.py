@@ -148,7 +148,6 @@ class Agent:
             draining=self._drain.active,
             allocations=self._look_at_sockets().allocations,
             key_set=self._health.acknowledged,
-            foreign_relay_ports=self._occupancy.foreign_relay,
         )
 
     async def _revoke(self, request: web.Request) -> web.Response:

@@ -95,20 +95,6 @@ class Message:
             raise STUNError("error response without a usable ERROR-CODE")
         return (value[2] & 7) * 100 + value[3]
 
-    @property
-    def lifetime(self) -> int | None:
-        """LIFETIME in seconds.
-
-        Raises:
-            STUNError: the attribute does not hold four bytes.
-        """
-        value = self.get(Attribute.LIFETIME)
-        if value is None:
-            return None
-        if len(value) != 4:
-            raise STUNError("LIFETIME is not four bytes")
-        return int.from_bytes(value, "big")
-
     def address(self, attribute: int) -> tuple[IPAddress, int] | None:
         """The address and port in an XOR-…-ADDRESS attribute.
 

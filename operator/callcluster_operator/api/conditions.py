@@ -56,7 +56,7 @@ REASONS: Mapping[str, str] = {
     "PodsNotReady": "No pod is ready; look at the pods and their events.",
     "PortsConflict": "A TURN server shares ports with another CallCluster's, and moves to others.",
     "PortsExhausted": "Every slot of ports is taken: widen `turn.relayPortRange`.",
-    "RedisNotReady": "The managed Redis is not ready.",
+    "RedisNotReady": "The managed Redis is not ready, or no signaling pod reaches Redis.",
     "Refused": "The API server refuses an object, as the message says; often Pod Security or a quota.",
     "Resolved": "Every TURN server has its address.",
     "RollingOut": "Pods are replaced, added or taken away.",

@@ -52,6 +52,11 @@ def deployment_problem(installation: Installation, *, has_redis: bool) -> Condit
         return _signaling("False", "RedisNotReady", "the managed Redis is not ready")
     if not is_up:
         return _signaling("False", "PodsNotReady", "no signaling pod is ready: look at the pods' events")
+    reports = [
+        report for pod in installation.signaling_pods() if (report := installation.signaling_report(pod))
+    ]
+    if reports and not any(report.bus_up for report in reports):
+        return _signaling("False", "RedisNotReady", "no signaling pod reaches Redis: nobody can join")
     return None
 
 

@@ -6,12 +6,10 @@ import asyncio
 import os
 import re
 import resource
-import shutil
 import signal
 import socket
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -20,23 +18,9 @@ import pytest
 from callcluster_common.open_files import ENOUGH
 from kit.eventually import eventually
 from kit.local_up import Up, callcluster, running_below, up
-from kit.ports import free_port
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "local.yaml"
 ALONE = ("--without", "redis", "--without", "turn")
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A runtime directory with a short name: a socket's path may have 107 characters."""
-    made = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
 
 
 @pytest.fixture

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
-import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,35 +15,6 @@ from kit.local_up import Up, callcluster, up
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "local.yaml"
 ALONE = ("--without", "redis", "--without", "turn")
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    """A runtime directory with a short name: a socket's path may have 107 characters."""
-    made = Path(tempfile.mkdtemp(prefix="cc-", dir="/tmp"))
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def turn_port() -> int:
-    """A free port that the API allows for TURN."""
-    for number in range(4000, 5149, 2):
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            try:
-                tcp.bind(("", number))
-                udp.bind(("", number))
-            except OSError:
-                continue
-            return number
-    raise AssertionError("no port is free")
 
 
 async def pids(running: Up, program: str) -> list[int]:

@@ -47,6 +47,49 @@ async def test_a_good_callcluster_is_accepted(cluster: KubeCluster, namespace: s
     assert made["spec"]["turn"]["credentials"]["rotation"]["skewSeconds"] >= 1, "defaults are filled in"
 
 
+EVERY_PART: dict[str, Spec] = {
+    "CallCluster": {
+        "signaling": {"autoscaling": {}, "auth": {"jwtSecretRef": {"name": "mine"}}},
+        "redis": {"mode": "External", "urlSecretRef": {"name": "mine"}},
+    },
+    "Room": {},
+}
+
+
+def defaults(schema: dict[str, Any], at: str = "") -> dict[str, Any]:
+    """Every default that is a value, by its path."""
+    found = {}
+    for name, field in schema.get("properties", {}).items():
+        path = f"{at}.{name}" if at else name
+        if "default" in field and field["default"] != {}:
+            found[path] = field["default"]
+        found |= defaults(field, path)
+        assert "default" not in str(field.get("items", {})), "lists of objects are not looked into"
+    return found
+
+
+@pytest.mark.parametrize("kind", EVERY_PART)
+async def test_every_default_of_the_schema_is_filled_in(
+    cluster: KubeCluster, namespace: str, kind: str
+) -> None:
+    definition = yaml.safe_load((ROOT / "crds" / f"{kind.lower()}s.yaml").read_text())
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    make = callcluster if kind == "CallCluster" else room
+    wanted = defaults(schema["properties"]["spec"])
+    assert len(wanted) >= 6
+
+    bare = await cluster.create(make("bare", namespace, {}))
+    full = await cluster.create(make("full", namespace, EVERY_PART[kind]))
+    for path, default in wanted.items():
+        if path == "redis.mode":
+            assert bare["spec"]["redis"]["mode"] == default, "the full one needs the other mode"
+            continue
+        value: Any = full["spec"]
+        for step in path.split("."):
+            value = value[step]
+        assert value == default, path
+
+
 @pytest.mark.parametrize("case", BAD_CALLCLUSTERS)
 async def test_a_bad_callcluster_is_refused(cluster: KubeCluster, namespace: str, case: str) -> None:
     spec, message = BAD_CALLCLUSTERS[case]

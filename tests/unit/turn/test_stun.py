@@ -102,10 +102,3 @@ def test_the_first_of_two_equal_attributes_counts() -> None:
     )
 
     assert message.get(Attribute.REALM) == b"first"
-
-
-def test_the_lifetime_is_read_in_seconds() -> None:
-    assert Message(Method.REFRESH, Kind.SUCCESS, ((Attribute.LIFETIME, b"\0\0\2\x58"),)).lifetime == 600
-    assert Message(Method.REFRESH, Kind.SUCCESS).lifetime is None
-    with pytest.raises(STUNError):
-        _ = Message(Method.REFRESH, Kind.SUCCESS, ((Attribute.LIFETIME, b"\0"),)).lifetime

@@ -57,6 +57,21 @@ def test_an_open_room_is_ready_and_signaling_knows_its_limit_by_an_opaque_name()
     assert "standup" not in str(world.objects[Ref(CONFIG_MAP, NAMESPACE, names.directive_config_map("cc"))])
 
 
+def test_while_no_signaling_pod_reaches_redis_nobody_can_join_and_the_status_says_so() -> None:
+    world = world_with()
+    signaling = [process for name, process in world.processes.items() if "-signaling-" in name]
+    signaling[0].bus_up = False
+    world.settle("cc")
+    assert ready(world.objects[STANDUP]) == ("True", "Active"), "the other pod still does"
+    for process in signaling:
+        process.bus_up = False
+    world.settle("cc")
+    assert ready(world.objects[STANDUP])[0] == "False"
+    told = world.condition("cc", "SignalingAvailable")
+    assert (told["status"], told["reason"]) == ("False", "RedisNotReady")
+    assert world.condition("cc", "Ready")["reason"] == "RedisNotReady"
+
+
 def test_participants_of_all_pods_are_counted() -> None:
     world = world_with()
     people(world, 2, 3)
