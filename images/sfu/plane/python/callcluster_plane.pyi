@@ -7,6 +7,7 @@ News are tuples:
 ("encoding_live", track, encoding)
 ("switched", leg, encoding)
 ("estimate", peer, bits per second)     of the link to the client, all datagrams together
+("loudness", track, decibels)           above silence, five times a second while somebody speaks; 0 when it ends
 ("statistics", token, counts)
 ("lost", count)                         news that nobody fetched in time
 ("failed",)                             the socket failed; the plane has ended

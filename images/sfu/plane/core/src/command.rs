@@ -145,6 +145,13 @@ pub enum Event {
         /// To which encoding.
         encoding: u8,
     },
+    /// Somebody speaks, or just stopped; told five times a second.
+    Loudness {
+        /// On which track.
+        track: TrackId,
+        /// Decibels above silence, on average; 0 when it stopped.
+        loudness: u8,
+    },
     /// What the link to a subscriber carries, all datagrams together; told when it changes.
     Estimate {
         /// Whose link.

@@ -24,6 +24,8 @@ fn audio_reaches_the_subscriber_under_every_dtls_version() {
         for index in 0..20_u64 {
             alice.write(MEDIA, 65_530 + index, 960 * index as u32, &[index as u8; 60], None);
         }
+        let speaks = |event: &Event| matches!(event, Event::Loudness { loudness: 107, .. });
+        eventually(&mut sfu, &mut [&mut alice, &mut bob], |sfu, _| sfu.events.iter().any(speaks));
         eventually(&mut sfu, &mut [&mut alice, &mut bob], |_, clients| clients[1].received.len() == 20);
         for (index, packet) in bob.received.iter().enumerate() {
             assert_eq!(*packet.payload, [index as u8; 60]);
@@ -136,20 +138,22 @@ fn a_layer_switch_is_seamless_for_the_subscriber() {
 #[test]
 fn reports_and_estimates_reach_both_ends() {
     let (mut sfu, mut alice, mut bob) = video_call(&[]);
-    let done = |clients: &[&mut Client]| {
+    let done = |sfu: &Sfu, clients: &[&mut Client]| {
         let synchronised = clients[1].received.iter().any(|packet| packet.last_sender_info.is_some());
-        synchronised && clients[0].estimates > 0
+        let subscriber = clients[1].peer;
+        let is_estimated = |event: &Event| matches!(event, Event::Estimate { peer, .. } if *peer == subscriber);
+        synchronised && clients[0].estimates > 0 && sfu.events.iter().any(is_estimated)
     };
     for index in 0..3000_u64 {
         alice.write(MEDIA, index, 900 * index as u32, &vp8(index % 30 == 0, index as u16, 0, 1000), None);
         bob.pump();
         sfu.refresh();
-        if done(&[&mut alice, &mut bob]) {
+        if done(&sfu, &[&mut alice, &mut bob]) {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
-    assert!(done(&[&mut alice, &mut bob]));
+    assert!(done(&sfu, &[&mut alice, &mut bob]));
 }
 
 #[test]

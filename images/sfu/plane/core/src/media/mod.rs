@@ -4,6 +4,7 @@ mod descriptor;
 mod encoding;
 mod history;
 mod leg;
+mod loudness;
 mod rewrite;
 mod track;
 
@@ -11,5 +12,6 @@ pub use descriptor::{Codec, Descriptor};
 pub use encoding::{ClockPair, Encoding};
 pub use history::{History, Packet, Stored};
 pub use leg::{Leg, LegSpec};
+pub use loudness::Loudness;
 pub use rewrite::{Place, Rewriter, Shifts};
 pub use track::{EncodingSpec, Fresh, Track, TrackSpec};

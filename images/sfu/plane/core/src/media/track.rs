@@ -3,6 +3,7 @@
 use super::descriptor::Codec;
 use super::encoding::Encoding;
 use super::leg::Leg;
+use super::loudness::Loudness;
 use crate::ids::{LegId, PeerId, TrackId};
 
 /// Packets of one track that one flush can hold; what is above is flushed before.
@@ -63,6 +64,8 @@ pub struct Track {
     pub encodings: Vec<Encoding>,
     /// In the order of their ids, which makes one easy to find.
     pub legs: Vec<Leg>,
+    /// How loud it is.
+    pub loudness: Loudness,
     /// What the next flush forwards.
     pub fresh: Vec<Fresh>,
 }
@@ -80,6 +83,7 @@ impl Track {
             rtx_payload_type: spec.rtx_payload_type,
             encodings: encodings.map(|one| Encoding::new(codec, one.rid, one.ssrc, one.rtx_ssrc)).collect(),
             legs: Vec::new(),
+            loudness: Loudness::default(),
             fresh: Vec::with_capacity(FRESH),
         }
     }

@@ -112,6 +112,9 @@ fn take(
     if !encoding.store(now, packet, extensions.dependency.unwrap_or_default(), payload) {
         return Some(Taken::default());
     }
+    if let Some(level) = extensions.audio_level {
+        track.loudness.arrived(level);
+    }
     let live = Event::EncodingLive { track: route.track, encoding: route.encoding };
     Some(Taken {
         fresh: Some((route.track, Fresh { encoding: route.encoding, index })),

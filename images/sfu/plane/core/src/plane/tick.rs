@@ -63,6 +63,9 @@ impl Plane {
         for at in 0..peer.tracks.len() {
             let Some(track) = self.tracks.get_mut(&peer.tracks[at]) else { continue };
             track.legs.iter_mut().for_each(|leg| leg.tick());
+            if let Some(loudness) = track.loudness.take(now) {
+                self.events.push(Event::Loudness { track: peer.tracks[at], loudness });
+            }
             for encoding in &mut track.encodings {
                 let Some(media_ssrc) = encoding.ssrc.filter(|_| encoding.is_live(now)) else { continue };
                 if encoding.requests.due(now) {

@@ -195,6 +195,7 @@ impl Client {
         api.set_remote_fingerprint(Fingerprint { hash_func: "sha-256".into(), bytes: sfu.fingerprint.clone() });
         api.set_remote_ice_credentials(IceCreds { ufrag, pass });
         api.set_ice_controlling(true);
+        api.enable_twcc_feedback();
         api.start_dtls(true).unwrap();
         Self {
             rtc,
