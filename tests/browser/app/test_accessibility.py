@@ -200,3 +200,15 @@ async def test_reduced_motion_moves_nothing(still: Page) -> None:
         "() => [...document.querySelectorAll('*')].map((el) => getComputedStyle(el).transitionDuration)"
     )
     assert set(durations) == {"0s"}
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_reduced_motion_holds_in_a_call_and_before_it(still: Page, origin: str) -> None:
+    await show(still, "removal", origin)
+    moving = await still.evaluate(
+        """() => [...document.querySelectorAll('*')].filter((el) => {
+            const { transitionDuration, animationName } = getComputedStyle(el)
+            return transitionDuration !== '0s' || animationName !== 'none'
+        }).length"""
+    )
+    assert moving == 0

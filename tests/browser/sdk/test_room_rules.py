@@ -124,3 +124,24 @@ async def test_a_call_that_is_left_holds_no_key_and_no_room_any_more(open_tab: O
     )
     assert await ada.page.evaluate("call.selfSid") is None
     assert await ada.page.evaluate("call.send(1).catch(({ message }) => message)") != ""
+
+
+async def test_a_call_that_is_left_before_it_is_joined_says_so(open_tab: Opener, room: str) -> None:
+    tab = await open_tab()
+    codes = await tab.page.evaluate(
+        """async ({ url, room }) => {
+            const { Call } = await import('/sdk/index.js')
+            const codes = []
+            for (const wait of [0, 20, 80, 160]) {
+                const call = new Call({ url, room })
+                const joining = call.join().catch(({ code }) => code ?? 'no code')
+                await new Promise((go) => setTimeout(go, wait))
+                call.leave()
+                codes.push(await joining)
+            }
+            return codes
+        }""",
+        {"url": f"ws://localhost:{tab.port}", "room": room},
+    )
+    assert set(codes) <= {"left", "closed", None}
+    assert codes[0] == "left"

@@ -260,6 +260,13 @@ test('a refusal at the first hello rejects open with its code', async () => {
   await assert.rejects(ready, { code: 'bad_token', closeCode: 4500 })
 })
 
+test('closing while it opens settles who waits for it', async () => {
+  const ready = signal.open()
+  newest().says('welcome', {})
+  signal.bye()
+  await assert.rejects(ready, { code: 'closed' })
+})
+
 test('a server that never answers is given up when opening', async () => {
   const ready = signal.open()
   ready.catch(() => undefined)

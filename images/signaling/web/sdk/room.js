@@ -206,7 +206,7 @@ export class Room {
         this.#remove(event.sid, event.reason)
         break
       case 'updated':
-        this.#roster.update(event.sid, { state: event.state })
+        this.#roster.says(event.sid, event.state)
         break
       case 'reconnecting':
       case 'resumed':

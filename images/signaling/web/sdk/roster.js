@@ -51,11 +51,20 @@ export class Roster {
 
   /**
    * @param {string} sid
-   * @param {Partial<{name: string, state: MediaState, reconnecting: boolean}>} change
+   * @param {Partial<{name: string, reconnecting: boolean}>} change
    */
   update(sid, change) {
     const member = this.#others.get(sid)
     if (member) Object.assign(member, change)
+  }
+
+  /**
+   * @param {string} sid
+   * @param {Partial<MediaState> | undefined} state  What it says that it sends now.
+   */
+  says(sid, state) {
+    const member = this.#others.get(sid)
+    if (member) member.state = { ...SILENT, ...state }
   }
 
   /** Whether anyone says that they send. */

@@ -152,6 +152,8 @@ export class Signal {
 
   close() {
     this.#closed = true
+    this.#first?.reject(new SignalError('closed', 'The call is over.'))
+    this.#first = null
     clearTimeout(this.#retryTimer)
     clearTimeout(this.#healthyTimer)
     this.#opening?.close()
