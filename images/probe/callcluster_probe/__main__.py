@@ -16,16 +16,20 @@ from callcluster_probe.report import as_json, as_text
 
 ROOM = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 MIN_SECRET_BYTES = 32
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0 where the call works, 1 where it does not; wrong arguments exit with 2.
+        0 where the call works, 1 where it does not, 130 after Ctrl-C; wrong arguments exit with 2.
     """
     settings, as_object = _parse(argv)
-    report = asyncio.run(probe(settings))
+    try:
+        report = asyncio.run(probe(settings))
+    except KeyboardInterrupt:
+        return INTERRUPTED
     if as_object:
         print(as_json(report))
     else:

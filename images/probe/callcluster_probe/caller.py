@@ -53,6 +53,11 @@ class Caller:
             await asyncio.gather(self._sending, return_exceptions=True)
         await self.member.close()
 
+    def fail_if_broken(self) -> None:
+        """Raise what ended the sending, which only a bug does."""
+        if self._sending and self._sending.done():
+            self._sending.result()
+
     def counts(self, sid: str) -> FrameCounts:
         """Frames that came from ``sid``, on all tracks."""
         keys = self.member.keys

@@ -6,7 +6,7 @@ longest silence, every resume, every message that never came. A hundred fit into
     async with LightCall(url_a, url_b, room, secret) as call:
         await call.talking()
         ...
-        stats = await call.stats()
+        first, second = call.stats()
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ class LightMember:
         self._last_frame: float | None = None
         self._longest_gap = 0.0
         self._loop = asyncio.get_running_loop()
-        self._work: list[asyncio.Task[None]] = []
+        self._sending: asyncio.Task[None] | None = None
+        self._messaging: asyncio.Task[None] | None = None
         self._quiet = asyncio.Event()
 
     async def start(self) -> None:
@@ -94,22 +95,24 @@ class LightMember:
             SignalingError: the server can't be reached or refuses.
         """
         await self.member.join(JOIN_S, retry=True)
-        self._work = [asyncio.create_task(self._send_frames())]
+        self._sending = asyncio.create_task(self._send_frames())
 
     def start_messages(self) -> None:
         """Begin to send messages; who joins later does not get the earlier ones."""
-        self._work.append(asyncio.create_task(self._send_messages()))
+        self._messaging = asyncio.create_task(self._send_messages())
 
     async def stop_messages(self) -> None:
         """Send no more messages; returns when the server has answered the last one."""
         self._quiet.set()
-        await asyncio.gather(*self._work[1:])
+        if self._messaging:
+            await self._messaging
 
     async def close(self) -> None:
         """Leave."""
-        for task in self._work:
+        work = [task for task in (self._sending, self._messaging) if task]
+        for task in work:
             task.cancel()
-        await asyncio.gather(*self._work, return_exceptions=True)
+        await asyncio.gather(*work, return_exceptions=True)
         await self.member.close()
 
     def longest_gap(self) -> float:
@@ -173,9 +176,9 @@ class LightMember:
             number += 1
             try:
                 await self.member.send_message(number)
+                self.messages.taken.add(number)
             except SignalingError:
-                continue  # never taken, so it can't be lost
-            self.messages.taken.add(number)
+                pass  # never taken, so it can't be lost
             try:
                 async with asyncio.timeout(MESSAGE_EVERY_S):
                     await self._quiet.wait()

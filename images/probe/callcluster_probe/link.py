@@ -7,7 +7,7 @@ stands. Browsers take the new offer as an ICE restart with a new certificate.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 from callcluster_common.messages.client import (
     Answer,
@@ -27,6 +27,8 @@ from callcluster_probe.webrtc import NegotiationError, PeerLink
 
 ANSWER_WITHIN_S = 8.0
 """Without a connection after this time negotiation starts anew; each time it waits twice as long."""
+EARLY_BATCHES = 64
+"""So many batches of candidates wait for the description that they belong to."""
 
 LinkFrame = OfferRelay | AnswerRelay | IceRelay | RestartRelay
 Connect = Callable[[Callable[[str], None], Callable[[IceData], None]], PeerLink]
@@ -97,24 +99,27 @@ class Link:
     async def _run(self) -> None:
         patience = ANSWER_WITHIN_S
         if self._offers:
-            await self._offer()
+            await self._try(self._offer())
         while True:
             try:
                 # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the result.
                 async with asyncio.timeout(patience):
                     frame = await self._work.get()
-                await self._do(frame)
             except TimeoutError:
-                if self.connected:
-                    patience = ANSWER_WITHIN_S
-                    continue
-                patience *= 2
-                if self._offers:
-                    await self._offer()
-                else:
+                patience = ANSWER_WITHIN_S if self.connected else 2 * patience
+                if not self.connected and self._offers:
+                    await self._try(self._offer())
+                elif not self.connected:
                     self._post(Restart(to=ToMember(self.sid)))
-            except NegotiationError as error:
-                self.trouble = str(error)
+            else:
+                await self._try(self._do(frame))
+
+    async def _try(self, work: Coroutine[None, None, None]) -> None:
+        """What fails now may go better with the next frame, or after more patience."""
+        try:
+            await work
+        except NegotiationError as error:
+            self.trouble = str(error)
 
     async def _do(self, frame: LinkFrame) -> None:
         match frame:
@@ -128,7 +133,7 @@ class Link:
             case IceRelay(d=ice):
                 connection = self._next or self._current
                 if connection is None or connection.awaits_answer:
-                    self._early.append(ice)
+                    self._early = [*self._early, ice][-EARLY_BATCHES:]
                 else:
                     await connection.add_candidates(ice.candidates, ice.end)
             case RestartRelay() if not self._negotiating():

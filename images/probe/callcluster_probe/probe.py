@@ -54,8 +54,10 @@ async def probe(settings: ProbeSettings) -> Report:
         report = Report(ok=False, error=str(failure))
     except TimeoutError:
         report = Report(ok=False, error=f"after {settings.timeout:g} s: {call.trouble()}")
-    report.seconds = round(time.monotonic() - started, 3)
-    await asyncio.wait([asyncio.create_task(call.close())], timeout=TIDY_UP_S)
+    finally:
+        seconds = round(time.monotonic() - started, 3)
+        await asyncio.wait([asyncio.create_task(call.close())], timeout=TIDY_UP_S)
+    report.seconds = seconds
     return report
 
 
@@ -155,6 +157,7 @@ class _Call:
         """Wait a moment, and fail early where waiting longer is in vain."""
         await asyncio.sleep(POLL_S)
         for name, caller in (("first", self._first), ("second", self._second)):
+            caller.fail_if_broken()
             if caller.ended_because:
                 raise ProbeError(f"the {name} member was cut off: {caller.ended_because}")
             trouble = self._relay_trouble(caller)

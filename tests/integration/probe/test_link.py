@@ -112,6 +112,21 @@ async def test_a_lost_first_offer_is_asked_for_again(monkeypatch):
         await two.talks()
 
 
+async def test_a_first_offer_that_can_not_be_made_is_made_again(monkeypatch):
+    monkeypatch.setattr(links, "ANSWER_WITHIN_S", 0.3)
+    offer, failures = PeerLink.offer, [links.NegotiationError("not now"), links.NegotiationError("nor now")]
+
+    async def failing(connection):
+        if failures:
+            raise failures.pop()
+        return await offer(connection)
+
+    monkeypatch.setattr(PeerLink, "offer", failing)
+    async with pair() as two:
+        await two.up()
+        await two.talks()
+
+
 async def test_an_offer_that_is_none_does_no_harm():
     async with pair() as two:
         await two.up()

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import signal
 import ssl
 import sys
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from kit.eventually import eventually
 from kit.signaling_server import SECRET
 from kit.signaling_server import signaling as start_signaling
 from kit.turn_certificates import self_signed
@@ -108,6 +110,19 @@ async def test_a_certificate_that_nobody_vouches_for_fails_the_probe(tmp_path):
         f"The call failed: signaling at wss://{address}: its certificate is not trusted: "
     )
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.timeout(150)
+async def test_an_interrupted_probe_ends_quietly(signaling):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "callcluster_probe", "--url", signaling.url, "--duration", "600"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await eventually(lambda: signaling.metric("sig_participants") == 3, within=100)
+    process.send_signal(signal.SIGINT)
+    assert await process.communicate() == (b"", b"")
+    assert process.returncode == 130
 
 
 async def test_relay_wanted_where_there_is_no_turn_server(signaling):

@@ -234,6 +234,13 @@ def test_without_a_key_a_frame_is_dropped():
     assert keys.seal("mic", b"x") is None
 
 
+@pytest.mark.parametrize(
+    ("source", "frame"), [("mic", b""), ("cam", b""), ("cam", b"\x01ab"), ("cam", bytes(10))]
+)
+def test_a_frame_with_nothing_to_seal_is_dropped(room, source, frame):
+    assert room.join("alice-01").seal(source, frame) is None
+
+
 def test_a_generation_ends_after_a_quarter_of_an_hour(room):
     alice, bob = room.join("alice-01"), room.join("bob-0001")
     before, _ = generation_and_step(alice)

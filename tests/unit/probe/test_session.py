@@ -372,3 +372,8 @@ def test_after_the_end_nothing_happens(driven):
     driven.got(message(off=9))
     driven.closed(1006)
     assert driven.told[-1] == Ended("left", None)
+
+
+def test_a_request_after_the_end_fails_at_once(driven):
+    driven._take(driven.session.bye())
+    assert Reply(driven.request(), None) in driven.told

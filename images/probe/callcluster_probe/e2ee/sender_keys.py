@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from callcluster_probe.e2ee.encode import CryptoError
 from callcluster_probe.e2ee.frames import Source, clear_bytes, metadata
 from callcluster_probe.e2ee.keyring import MAX_GENERATION
 from callcluster_probe.e2ee.sframe import MAX_STEP, FrameKey, key_id, new_base_key, ratchet
@@ -122,15 +123,14 @@ class SenderKeys:
         return min(times)
 
     def seal(self, source: Source, frame: bytes) -> bytes | None:
-        """The sealed frame, or ``None`` where there is no key: the frame is to be dropped.
-
-        Raises:
-            CryptoError: a video frame is too short to be one.
-        """
+        """The sealed frame, or ``None`` without a key or anything to seal: the frame is to be dropped."""
         key = self._current
         if key is None:
             return None
-        clear = frame[: clear_bytes(source, frame)]
+        try:
+            clear = frame[: clear_bytes(source, frame)]
+        except CryptoError:
+            return None
         counter = key.counter
         key.counter += 1
         self._frames += 1

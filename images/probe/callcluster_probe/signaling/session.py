@@ -101,6 +101,8 @@ class Session:
         """Send ``frame`` with an id of its own, now or when a socket stands, until it is answered."""
         self._requests += 1
         frame.id = f"r{self._requests}"
+        if self.ended:
+            return frame.id, [Reply(frame.id, None)]
         self._pending[frame.id] = _Pending(frame)
         if self._active is None:
             return frame.id, []
