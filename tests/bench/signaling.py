@@ -203,18 +203,17 @@ async def flood(server: Server, rooms: list[list[LoadClient]], traffic: Traffic,
     )
     for client in clients:
         client.stop()
-    await quiet(clients)
-    if any(client.lost.done() for client in clients):
+    await quiet(clients, each)
+    if any(client.lost for client in clients):
         raise RuntimeError("the server closed a connection of the flood")
     return window
 
 
-async def quiet(clients: list[LoadClient]) -> None:
-    """Wait until nothing more comes."""
-    last = -1
-    while (now := sum(client.delivered for client in clients)) != last:
-        last = now
-        await asyncio.sleep(0.15)
+async def quiet(clients: list[LoadClient], each: int) -> None:
+    """Wait until nothing is in flight: the other server's turn is to be its own."""
+    async with asyncio.timeout(60):
+        while sum(client.delivered for client in clients) < each * sum(client.sent for client in clients):
+            await asyncio.sleep(0.05)
 
 
 async def relaying(bus: str, redis_url: str, traffic: Traffic, rounds: int, seconds: float) -> list[float]:
@@ -231,7 +230,7 @@ async def relaying(bus: str, redis_url: str, traffic: Traffic, rounds: int, seco
     ratios = [
         one.cpu / one.delivered * other.delivered / other.cpu for one, other in zip(ours, bare, strict=True)
     ]
-    unit = "messages per CPU-second"
+    unit = "deliveries to a room per CPU-second" if traffic.to_room else "messages per CPU-second"
     emit(
         f"{traffic.name}, {bus} bus",
         unit,
@@ -240,7 +239,11 @@ async def relaying(bus: str, redis_url: str, traffic: Traffic, rounds: int, seco
         peer=f"the CPU of a bare {traffic.peer}",
         aim="<= 1.5 x" if bus == "memory" else "<= 2.5 x",
     )
-    emit(f"bare {traffic.peer} beside it", unit, [window.delivered / window.cpu for window in bare])
+    emit(
+        f"bare {traffic.peer} beside {traffic.name}, {bus} bus",
+        unit,
+        [window.delivered / window.cpu for window in bare],
+    )
     return [window.cpu / window.wall for window in ours]
 
 
@@ -256,7 +259,7 @@ async def memory(server: Server, size: int, connections: int) -> float:
     held.append(await members(server, *rooms, joined=bool(size)))
     await asyncio.sleep(1)
     grown = anonymous_kib(server.pid) - before
-    if any(client.lost.done() for some in held for room in some for client in room):
+    if any(client.lost for some in held for room in some for client in room):
         raise RuntimeError("the server closed a connection")
     return grown / connections
 

@@ -16,6 +16,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 JSON_TEXT = 0x81
+REPLY_SECONDS = 60.0
 NEEDLE = b'"t":"msg"'
 
 
@@ -32,16 +33,16 @@ class LoadClient(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.sid = ""
-        self.delivered = 0
-        """Messages that came in the flood."""
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.sent = self.delivered = 0
+        """Messages of its floods so far."""
+        self.lost = False
+        """Whether the server closed."""
         self._buffer = b""
         self._frames: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._upgraded = asyncio.get_running_loop().create_future()
         self._flooding = False
         self._sending = False
         self._head = self._tail = b""
-        self._number = 0
         self._owed = 0
         self._each = 1
         self._transport: asyncio.Transport
@@ -55,8 +56,7 @@ class LoadClient(asyncio.Protocol):
         error = ConnectionError("the server closed a connection")
         if not self._upgraded.done():
             self._upgraded.set_exception(error)
-        if not self.lost.done():
-            self.lost.set_result(None)
+        self.lost = True
 
     def data_received(self, data: bytes) -> None:
         if self._flooding:
@@ -107,19 +107,11 @@ class LoadClient(asyncio.Protocol):
         """Send a request and wait for its reply."""
         self._transport.write(masked(json.dumps({"t": kind, "id": kind, "d": data}).encode()))
         while True:
-            frame = await self._frames.get()
+            frame = await asyncio.wait_for(self._frames.get(), REPLY_SECONDS)
             if frame.get("re") == kind:
                 if frame["t"] == "error":
                     raise RuntimeError(frame["d"])
                 return dict(frame["d"])
-
-    def write(self, text: bytes) -> None:
-        """Send one frame."""
-        self._transport.write(masked(text))
-
-    def close(self) -> None:
-        """Cut the connection."""
-        self._transport.abort()
 
     # The flood
 
@@ -147,11 +139,11 @@ class LoadClient(asyncio.Protocol):
         self._sending = False
 
     def _send(self, count: int) -> None:
+        self.sent += count
         if not self._tail:
             self._transport.write(self._head * count)
             return
-        first = self._number + 1
-        self._number += count
+        first = self.sent - count
         self._transport.write(
             b"".join(
                 b"%b%010d%b" % (self._head, number, self._tail) for number in range(first, first + count)
@@ -172,11 +164,11 @@ class LoadClient(asyncio.Protocol):
 
 async def open_client(url: str, subprotocol: str | None = None) -> LoadClient:
     """Connect, trying again while the server starts or has too many newcomers."""
-    parts = urlsplit(url)
+    host, _, port = urlsplit(url).netloc.partition(":")
     loop = asyncio.get_running_loop()
     for _ in range(200):
         try:
-            _, client = await loop.create_connection(LoadClient, parts.hostname, parts.port)
+            _, client = await loop.create_connection(LoadClient, host, int(port))
             client.upgrade(url, subprotocol)
             if await client.upgraded():
                 return client
