@@ -49,6 +49,8 @@ pub struct Checked {
     pub learned: bool,
     /// An address that gave way to the new one.
     pub forgotten: Option<SocketAddr>,
+    /// The fragment of the generation that this check ended.
+    pub void: Option<Vec<u8>>,
 }
 
 /// One peer's half of ICE.
@@ -70,11 +72,6 @@ impl Agent {
     /// Returns the generation before the old one, which is void.
     pub fn restart(&mut self, credentials: Credentials) -> Option<Credentials> {
         self.previous.replace(std::mem::replace(&mut self.credentials, credentials))
-    }
-
-    /// The fragments under which checks for this agent arrive.
-    pub fn ufrags(&self) -> impl Iterator<Item = &[u8]> {
-        [Some(&self.credentials), self.previous.as_ref()].into_iter().flatten().map(Credentials::ufrag)
     }
 
     /// Where the peer is sent to.
@@ -100,18 +97,19 @@ impl Agent {
         let credentials = generation.filter(|one| one.ufrag == ufrag && request.is_signed_with(&one.key))?;
         if request.controlled {
             let answer = role_conflict(request.transaction(), &credentials.key);
-            return Some(Checked { answer, learned: false, forgotten: None });
+            return Some(Checked { answer, learned: false, forgotten: None, void: None });
         }
         let answer = success(request.transaction(), from, &credentials.key);
         self.heard = now;
         let (learned, forgotten) = self.learn(from);
+        let mut void = None;
         if request.use_candidate {
             self.selected = Some(from);
             if is_current {
-                self.previous = None;
+                void = self.previous.take().map(|previous| previous.ufrag);
             }
         }
-        Some(Checked { answer, learned, forgotten })
+        Some(Checked { answer, learned, forgotten, void })
     }
 
     fn learn(&mut self, from: SocketAddr) -> (bool, Option<SocketAddr>) {

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -59,7 +60,7 @@ pub enum News {
     },
     /// So many news were lost, for nobody fetched them.
     Lost(u64),
-    /// The socket failed; the worker has ended.
+    /// The socket failed, or the plane did; the worker has ended.
     Failed,
 }
 
@@ -113,7 +114,9 @@ impl Worker {
             next_tick: Time::ZERO,
         };
         let thread = std::thread::Builder::new().name("plane".into()).spawn(move || {
-            if run.until_closed().is_err() {
+            // A panic has been printed by then; the control half has to hear of it as of any other failure.
+            let ended = catch_unwind(AssertUnwindSafe(|| run.until_closed()));
+            if !matches!(ended, Ok(Ok(()))) {
                 run.shared.tell([News::Failed]);
             }
         })?;
@@ -151,7 +154,7 @@ impl Worker {
     pub fn close(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.order(Order::Close);
-            // A panic of the thread has been printed; there is nothing left to close.
+            // However it ended, there is nothing left to close.
             drop(thread.join());
         }
     }

@@ -10,7 +10,7 @@ use crate::ids::{LegId, PeerId};
 use crate::time::{Time, ntp_duration};
 
 /// Retransmissions that one subscriber can have of one track between two ticks.
-const REPAIRS_PER_TICK: u32 = 64;
+const REPAIRS_PER_TICK: u32 = 16;
 /// Sender reports that a receiver report may still refer to.
 const REPORTS_KEPT: usize = 4;
 /// A switch whose timestamps jump further than this ahead of the clock is not believed.
@@ -311,7 +311,7 @@ mod tests {
         leg.place(Time::ZERO, 0, &packet(10, 0, true, 0), &encodings).unwrap();
         assert_eq!(leg.repair(1).unwrap().incoming, 10);
         assert!(leg.repair(2).is_none());
-        assert_eq!((0..200).filter(|_| leg.repair(1).is_some()).count(), 63);
+        assert_eq!((0..200).filter(|_| leg.repair(1).is_some()).count(), 15);
         leg.tick();
         assert!(leg.repair(1).is_some());
     }

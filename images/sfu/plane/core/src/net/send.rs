@@ -18,6 +18,8 @@ const MESSAGES: usize = 64;
 /// Segments and bytes of one message that every kernel takes.
 const SEGMENTS: usize = 64;
 const MESSAGE_LENGTH: usize = 65_000;
+/// A segment above the path's MTU is refused as offload that does not work is; no client may bring that about.
+const SEGMENT_LENGTH: usize = 1400;
 const CONTROL: usize = 32;
 
 #[repr(C, align(8))]
@@ -141,6 +143,7 @@ impl Sender {
             while let Some((_, next)) = rest.next_if(|(_, next)| {
                 // Only the last segment may be shorter than the others.
                 self.offload
+                    && head.length <= SEGMENT_LENGTH
                     && next.to == head.to
                     && last == head.length
                     && next.length <= last

@@ -151,8 +151,9 @@ impl Plane {
         if let Some(forgotten) = checked.forgotten {
             self.addresses.remove(&forgotten);
         }
-        let ufrags: Vec<_> = peer.agent.ufrags().collect();
-        self.ufrags.retain(|ufrag, owner| *owner != id || ufrags.contains(&&ufrag[..]));
+        if let Some(void) = checked.void {
+            self.ufrags.remove(&void);
+        }
         send(out, from, &checked.answer);
     }
 
