@@ -8,13 +8,17 @@ from callcluster_sfu.negotiation import (
     AddLeg,
     AddPeer,
     AddTrack,
+    AimLeg,
     Command,
     RemoveLeg,
     RemovePeer,
     RemoveTrack,
-    SetIce,
-    SetLeg,
+    RestartIce,
+    SetExtensions,
 )
+
+UNKNOWN_TRACKS = 900
+"""Tracks from here on are taken to be there: a test of one connection has no other publishers."""
 
 
 class PlaneBooks:
@@ -24,7 +28,7 @@ class PlaneBooks:
         self.peers: set[int] = set()
         self.tracks: dict[int, AddTrack] = {}
         self.legs: dict[int, AddLeg] = {}
-        self.settings: dict[int, SetLeg] = {}
+        self.targets: dict[int, int | None] = {}
         self._used: set[tuple[str, int]] = set()
 
     def carry_out(self, commands: Iterable[Command]) -> None:
@@ -37,7 +41,7 @@ class PlaneBooks:
             case AddPeer():
                 self._take("peer", command.peer)
                 self.peers.add(command.peer)
-            case SetIce():
+            case RestartIce() | SetExtensions():
                 assert command.peer in self.peers
             case RemovePeer():
                 assert not any(
@@ -54,17 +58,28 @@ class PlaneBooks:
             case AddLeg():
                 self._take("leg", command.leg)
                 self._take("ssrc", command.ssrc)
-                if command.rtx_ssrc is not None:
-                    self._take("ssrc", command.rtx_ssrc)
+                if command.rtx is not None:
+                    self._take("ssrc", command.rtx[0])
                 assert command.peer in self.peers
+                assert command.track in self.tracks or command.track >= UNKNOWN_TRACKS
                 self.legs[command.leg] = command
-            case SetLeg():
-                assert command.leg in self.legs
-                assert self.settings.get(command.leg, SetLeg(command.leg)) != command
-                self.settings[command.leg] = command
+                self.targets[command.leg] = None
+            case AimLeg():
+                assert self.targets[command.leg] != command.target
+                self.targets[command.leg] = command.target
             case RemoveLeg():
                 del self.legs[command.leg]
-                self.settings.pop(command.leg, None)
+                del self.targets[command.leg]
+
+    def forget(self, peer: int) -> None:
+        """What a plane does by itself when a transport dies."""
+        self.peers.discard(peer)
+        gone = {track.track for track in self.tracks.values() if track.peer == peer}
+        self.tracks = {number: track for number, track in self.tracks.items() if number not in gone}
+        self.legs = {
+            number: leg for number, leg in self.legs.items() if leg.peer != peer and leg.track not in gone
+        }
+        self.targets = {number: target for number, target in self.targets.items() if number in self.legs}
 
     def _take(self, kind: str, number: int) -> None:
         assert (kind, number) not in self._used

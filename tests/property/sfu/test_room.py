@@ -1,6 +1,6 @@
 from dataclasses import dataclass, field
 
-from callcluster_sfu.negotiation import Numbers
+from callcluster_sfu.negotiation import AddPeer, Numbers
 from callcluster_sfu.room import Do, Effect, Ended, Room, RoomLimits, Wish
 from callcluster_sfu.sdp import serialize
 from callcluster_sfu.sdp.values import Direction, IceCredentials, Section
@@ -26,6 +26,8 @@ ACTS = st.lists(
                 st.lists(st.sampled_from(Direction), min_size=1, max_size=4),
                 st.dictionaries(st.sampled_from(["0", "1", "2", "3"]), TRACKS, max_size=4),
             ),
+            st.just("lose"),
+            st.tuples(st.just("live"), st.integers(1, 30), st.integers(0, 2)),
             st.tuples(st.just("wish"), TRACKS, st.booleans()),
             st.tuples(st.just("mute"), st.sampled_from(["audio", "video"]), st.booleans()),
         ),
@@ -57,6 +59,8 @@ class House:
     sections: dict[tuple[int, str], list[Direction]] = field(default_factory=dict)
     peers: dict[int, int] = field(default_factory=dict)
     """Room by peer."""
+    owners: dict[int, str] = field(default_factory=dict)
+    """Member by peer."""
     version: int = 0
 
     def __post_init__(self) -> None:
@@ -72,6 +76,10 @@ class House:
                 return room.dismiss(member)
             case ("offer", list(directions), dict(wants)):
                 return self._offer(at, member, directions, wants)
+            case "lose":
+                return self._lose(at, member)
+            case ("live", int(number), int(encoding)):
+                return room.live(number, encoding)
             case ("wish", str(track), bool(paused)):
                 return room.wish(member, {track: Wish(paused=paused)})
             case ("mute", str(kind), bool(muted)):
@@ -92,10 +100,20 @@ class House:
         text = serialize(offer(*sections, version=self.version))
         return self.rooms[at].offered(member, text, wants, FRESH)
 
-    def note_rooms(self, at: int, effects: list[Effect]) -> None:
+    def _lose(self, at: int, member: str) -> list[Effect]:
+        effects: list[Effect] = []
+        for peer in sorted(self.plane.peers):
+            if self.peers[peer] == at and self.owners[peer] == member:
+                self.plane.forget(peer)
+                self.sections.pop((at, member), None)
+                effects += self.rooms[at].disconnected(peer)
+        return effects
+
+    def note_peers(self, at: int, member: str, effects: list[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, Do) and hasattr(effect.command, "peer"):
-                assert self.peers.setdefault(effect.command.peer, at) == at
+            if isinstance(effect, Do) and isinstance(effect.command, AddPeer):
+                self.peers[effect.command.peer] = at
+                self.owners[effect.command.peer] = member
 
 
 @patient
@@ -106,7 +124,7 @@ def test_no_packet_finds_a_way_from_room_to_room_and_nothing_outlives_its_member
     house = House()
     for at, member, act in [*A_CALL, *acts]:
         effects = house.act(at, member, act)
-        house.note_rooms(at, effects)
+        house.note_peers(at, member, effects)
         house.plane.carry_out(effect.command for effect in effects if isinstance(effect, Do))
         for leg in house.plane.legs.values():
             track = house.plane.tracks[leg.track]

@@ -6,11 +6,13 @@ from callcluster_sfu.negotiation import (
     AddLeg,
     AddPeer,
     AddTrack,
+    Encoding,
     ExtensionIds,
     Forward,
     RemoveLeg,
     RemoveTrack,
-    SetIce,
+    RestartIce,
+    SetExtensions,
 )
 from callcluster_sfu.negotiation.policy import AUDIO_LEVEL, DEPENDENCY, MID, RID
 from callcluster_sfu.sdp import SdpError, parse, serialize
@@ -42,13 +44,10 @@ IDS = ExtensionIds(mid=4, rid=10, repaired_rid=11, transport_sequence=3, depende
 def test_the_first_offer_makes_a_peer_and_its_tracks() -> None:
     outcome = SfuSide().answer(offer(audio("0", ssrc=7), video("1", rids=("q", "h", "f"))))
     assert outcome.commands == (
-        AddPeer(1, "ufrag1", "1" * 24, bytes(range(32))),
-        AddTrack(
-            1, 1, "audio", "0", "opus", 48_000, 111, None, (), ((7, None),),
-            ExtensionIds(mid=4, transport_sequence=3, audio_level=1),
-        ),
-        AddTrack(2, 1, "video", "1", "vp8", 90_000, 96, 97, ("q", "h", "f"), (), IDS),
-    )  # fmt: skip
+        AddPeer(1, "ufrag1", "1" * 24, bytes(range(32)), replace(IDS, audio_level=1)),
+        AddTrack(1, 1, "audio", "0", "opus", 111, None, (Encoding(None, 7),)),
+        AddTrack(2, 1, "video", "1", "vp8", 96, 97, (Encoding("q"), Encoding("h"), Encoding("f"))),
+    )
     assert outcome.unserved == ()
 
 
@@ -123,7 +122,6 @@ def test_an_extension_that_is_offered_under_two_ids_gets_the_first() -> None:
     section = audio("0")
     section = replace(section, extensions=(*section.extensions, Extension(9, MID)))
     outcome = SfuSide().answer(offer(section))
-    assert outcome.state.published[0].extensions.mid == 4
     assert 9 not in {extension.id for extension in outcome.answer.sections[0].extensions}
 
 
@@ -142,8 +140,9 @@ def test_an_extension_that_the_client_only_reads_is_not_expected_from_it() -> No
         extensions=(Extension(1, AUDIO_LEVEL, Direction.RECVONLY), Extension(4, MID, Direction.SENDONLY)),
     )
     outcome = SfuSide().answer(offer(section))
-    (track,) = outcome.state.published
-    assert track.extensions == ExtensionIds(mid=4)
+    (command, _) = outcome.commands
+    assert isinstance(command, AddPeer)
+    assert command.extensions == ExtensionIds(mid=4, audio_level=1)
     assert [extension.direction for extension in outcome.answer.sections[0].extensions] == [
         Direction.SENDONLY,
         Direction.RECVONLY,
@@ -174,14 +173,14 @@ def test_simulcast_without_the_rid_extension_is_one_stream() -> None:
     section = replace(section, extensions=tuple(e for e in section.extensions if e.uri != RID))
     outcome = SfuSide().answer(offer(section))
     assert outcome.answer.sections[0].simulcast is None
-    assert outcome.state.published[0].rids == ()
+    assert outcome.state.published[0].encodings == (Encoding(),)
 
 
 def test_a_bound_section_gets_a_leg_and_its_sources() -> None:
     outcome = SfuSide().answer(offer(audio("0", RECVONLY), video("1", RECVONLY)), {"0": OPUS, "1": VP8})
     assert outcome.commands[1:] == (
-        AddLeg(1, 1, 901, "0", 1001, None, 111, None, ExtensionIds(4, 0, 0, 3, 1)),
-        AddLeg(2, 1, 900, "1", 1002, 1003, 96, 97, IDS),
+        AddLeg(1, 1, 901, "0", 111, 1001, None),
+        AddLeg(2, 1, 900, "1", 96, 1002, (1003, 97)),
     )
     sound, picture = outcome.answer.sections
     assert sound.direction is picture.direction is Direction.SENDONLY
@@ -193,7 +192,7 @@ def test_a_bound_section_gets_a_leg_and_its_sources() -> None:
 def test_a_leg_takes_the_codec_of_its_track() -> None:
     forward = replace(VP8, codec="vp9")
     outcome = SfuSide().answer(offer(video("0", RECVONLY, codecs=("VP8", "VP9"))), {"0": forward})
-    assert outcome.state.legs[0].pt == 98
+    assert outcome.state.legs[0].payload_type == 98
 
 
 def test_a_subscriber_without_the_tracks_codec_gets_no_leg() -> None:
@@ -266,7 +265,7 @@ def test_another_track_on_the_same_section_gets_a_leg_and_ssrcs_of_its_own() -> 
     side.answer(offer(video("0", RECVONLY)), {"0": VP8})
     other = replace(VP8, track=950)
     commands = side.answer(offer(video("0", RECVONLY), version=2), {"0": other}).commands
-    assert commands == (RemoveLeg(1), AddLeg(2, 1, 950, "0", 1003, 1004, 96, 97, IDS))
+    assert commands == (RemoveLeg(1), AddLeg(2, 1, 950, "0", 96, 1003, (1004, 97)))
 
 
 def test_a_stopped_section_ends_what_it_carried_and_may_be_recycled() -> None:
@@ -291,8 +290,15 @@ def test_an_ice_restart_gets_new_credentials_and_keeps_the_media() -> None:
     side = SfuSide()
     side.answer(offer(audio("0")))
     outcome = side.answer(offer(audio("0"), version=2, transport=RESTARTED))
-    assert outcome.commands == (SetIce(1, "ufrag2", "2" * 24),)
+    assert outcome.commands == (RestartIce(1, "ufrag2", "2" * 24),)
     assert outcome.answer.transport.ice == IceCredentials("ufrag2", "2" * 24)
+
+
+def test_a_header_extension_that_comes_later_is_told_to_the_plane() -> None:
+    side = SfuSide()
+    side.answer(offer(audio("0")))
+    outcome = side.answer(offer(audio("0"), video("1", RECVONLY), version=2), {"1": VP8})
+    assert outcome.commands[0] == SetExtensions(1, replace(IDS, audio_level=1))
 
 
 def test_commands_do_not_print_credentials() -> None:
@@ -323,6 +329,9 @@ LATER = {
             codecs=(Codec(96, "VP9", 90_000), Codec(97, "rtx", 90_000, parameters=(("apt", "96"),))),
         ),
         version=2,
+    ),
+    "section 1: gives a header extension another id than it has": offer(
+        audio("0"), replace(video("1"), extensions=(Extension(9, MID),)), version=2
     ),
     "section 1: gives another meaning to a header extension id in use": offer(
         audio("0"), replace(video("1"), extensions=(Extension(3, MID),)), version=2
@@ -366,7 +375,7 @@ FIRST = {
     "section 0: needs the mid header extension or a=ssrc to tell its packets": offer(
         replace(audio("0"), extensions=())
     ),
-    "section 1: uses an SSRC of an earlier section": offer(audio("0", ssrc=7), audio("1", ssrc=7)),
+    "section 1: uses an SSRC that is in use": offer(audio("0", ssrc=7), audio("1", ssrc=7)),
     "section 1: gives another meaning to a payload type in use": offer(
         video("0"), replace(audio("1"), formats=("96",), codecs=(Codec(96, "opus", 48_000, 2),))
     ),
@@ -394,20 +403,22 @@ def test_a_track_cannot_be_bound_to_a_section_that_is_not_there() -> None:
 @pytest.mark.parametrize(
     ("name", "rids", "codec"),
     [
-        ("chromium_sendrecv", (), "vp8"),
+        ("chromium_sendrecv", (None,), "vp8"),
         ("chromium_simulcast", ("q", "h", "f"), "vp8"),
-        ("chromium_svc", (), "vp9"),
+        ("chromium_svc", (None,), "vp9"),
         ("firefox_simulcast", ("q", "h", "f"), "vp8"),
     ],
 )
-def test_offers_of_browsers_are_answered(name: str, rids: tuple[str, ...], codec: str) -> None:
+def test_offers_of_browsers_are_answered(name: str, rids: tuple[str | None, ...], codec: str) -> None:
     outcome = SfuSide().answer(parse((OFFERS / f"{name}.sdp").read_text()))
     track = outcome.state.published[-1]
-    assert (track.rids, track.codec) == (rids, codec)
-    assert track.rtx_pt is not None
-    assert track.extensions.mid
-    assert track.extensions.transport_sequence
-    assert bool(track.extensions.dependency) is (name in ("chromium_simulcast", "chromium_svc"))
+    assert (tuple(encoding.rid for encoding in track.encodings), track.codec) == (rids, codec)
+    assert track.rtx_payload_type is not None
+    added = outcome.commands[0]
+    assert isinstance(added, AddPeer)
+    assert added.extensions.mid
+    assert added.extensions.transport_sequence
+    assert bool(added.extensions.dependency) is (name in ("chromium_simulcast", "chromium_svc"))
     assert parse(serialize(outcome.answer)) == outcome.answer
 
 

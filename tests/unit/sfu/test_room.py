@@ -5,11 +5,11 @@ from typing import TypeVar
 from callcluster_sfu.negotiation import (
     AddLeg,
     AddTrack,
+    AimLeg,
     Numbers,
     RemoveLeg,
     RemovePeer,
     RemoveTrack,
-    SetLeg,
 )
 from callcluster_sfu.room import (
     Announced,
@@ -18,6 +18,7 @@ from callcluster_sfu.room import (
     Do,
     Effect,
     Ended,
+    Reconnect,
     Room,
     RoomLimits,
     TrackOf,
@@ -152,15 +153,28 @@ def test_a_track_that_ends_is_told_and_loses_its_legs_first() -> None:
     assert only(effects, Ended) == [Ended(("bob",), ("t1",))]
 
 
-def test_a_wish_sets_the_leg_and_holds_for_one_to_come() -> None:
+def test_a_leg_is_aimed_at_the_best_encoding_that_is_live() -> None:
     call = Call("ann", "bob")
-    call.offer("ann", video("0"))
-    assert call.room.wish("bob", {"t1": Wish(layer=(0, 1), priority=3), "t7": Wish(paused=True)}) == []
+    call.offer("ann", video("0", rids=("q", "h", "f")))
     effects = call.offer("bob", video("0", RECVONLY), wants={"0": "t1"})
-    (setting,) = commands(effects, SetLeg)
-    assert (setting.layer, setting.priority) == ((0, 1), 3)
-    again = call.done(call.room.wish("bob", {"t1": Wish(paused=True)}))
-    assert again == [Do(SetLeg(setting.leg, None, True, 0))]
+    (aimed,) = commands(effects, AimLeg)
+    assert aimed.target == 0
+    (track,) = call.plane.tracks
+    assert call.done(call.room.live(track, 2)) == [Do(AimLeg(aimed.leg, 2))]
+    assert call.room.live(track, 1) == call.room.live(track, 2) == call.room.live(99, 0) == []
+
+
+def test_a_wish_aims_the_leg_and_holds_for_one_to_come() -> None:
+    call = Call("ann", "bob")
+    call.offer("ann", video("0", rids=("q", "h", "f")))
+    (track,) = call.plane.tracks
+    call.room.live(track, 1)
+    call.room.live(track, 2)
+    assert call.room.wish("bob", {"t1": Wish(highest=1), "t7": Wish(paused=True)}) == []
+    effects = call.offer("bob", video("0", RECVONLY), wants={"0": "t1"})
+    (aimed,) = commands(effects, AimLeg)
+    assert aimed.target == 1
+    assert call.room.wish("bob", {"t1": Wish(paused=True)}) == [Do(AimLeg(aimed.leg, None))]
     assert call.room.wish("bob", {"t1": Wish(paused=True)}) == []
 
 
@@ -168,13 +182,14 @@ def test_a_mute_pauses_every_leg_and_cannot_be_got_round_by_publishing_anew() ->
     call = Call("ann", "bob")
     call.offer("ann", audio("0"), video("1"))
     call.offer("bob", audio("0", RECVONLY), video("1", RECVONLY), wants={"0": "t1", "1": "t2"})
-    (muted,) = commands(call.done(call.room.mute("ann", "audio", muted=True)), SetLeg)
-    assert muted.paused
+    (muted,) = commands(call.done(call.room.mute("ann", "audio", muted=True)), AimLeg)
+    assert muted.target is None
     call.offer("ann", audio("0", Direction.INACTIVE), video("1"), audio("2"))
     effects = call.offer("bob", audio("0", RECVONLY), video("1", RECVONLY), wants={"0": "t3", "1": "t2"})
     (leg,) = commands(effects, AddLeg)
-    assert commands(effects, SetLeg) == [SetLeg(leg.leg, paused=True)]
-    assert call.done(call.room.mute("ann", "audio", muted=False)) == [Do(SetLeg(leg.leg))]
+    assert commands(effects, AimLeg) == []
+    assert call.plane.targets[leg.leg] is None
+    assert call.done(call.room.mute("ann", "audio", muted=False)) == [Do(AimLeg(leg.leg, 0))]
 
 
 def test_a_wish_cannot_undo_a_mute() -> None:
@@ -182,8 +197,19 @@ def test_a_wish_cannot_undo_a_mute() -> None:
     call.offer("ann", audio("0"))
     call.offer("bob", audio("0", RECVONLY), wants={"0": "t1"})
     call.room.mute("ann", "audio", muted=True)
-    effects = call.room.wish("bob", {"t1": Wish(priority=5)})
-    assert [setting.paused for setting in commands(effects, SetLeg)] == [True]
+    assert call.room.wish("bob", {"t1": Wish(highest=5)}) == []
+
+
+def test_who_loses_the_connection_stays_and_starts_anew() -> None:
+    call = Call("ann", "bob")
+    call.offer("ann", video("0"))
+    call.offer("bob", video("0", RECVONLY), wants={"0": "t1"})
+    (peer,) = {track.peer for track in call.plane.tracks.values()}
+    call.plane.forget(peer)
+    assert call.room.disconnected(peer) == [Ended(("bob",), ("t1",)), Reconnect("ann")]
+    assert call.room.disconnected(peer) == []
+    effects = call.offer("ann", video("0"))
+    assert only(effects, Announced) == [Announced(("bob",), (TrackOf("t2", "ann", "video"),))]
 
 
 def test_tracks_of_one_member_share_a_stream_and_no_name_comes_twice() -> None:

@@ -8,13 +8,15 @@ from callcluster_sfu.negotiation.commands import (
     AddLeg,
     AddPeer,
     AddTrack,
+    AimLeg,
     Command,
+    Encoding,
     ExtensionIds,
     RemoveLeg,
     RemovePeer,
     RemoveTrack,
-    SetIce,
-    SetLeg,
+    RestartIce,
+    SetExtensions,
 )
 from callcluster_sfu.negotiation.negotiate import Outcome, negotiate
 from callcluster_sfu.negotiation.numbers import Numbers
@@ -26,7 +28,9 @@ __all__ = [
     "AddPeer",
     "AddTrack",
     "Agreed",
+    "AimLeg",
     "Command",
+    "Encoding",
     "ExtensionIds",
     "Forward",
     "HostAddress",
@@ -37,7 +41,7 @@ __all__ = [
     "RemoveLeg",
     "RemovePeer",
     "RemoveTrack",
-    "SetIce",
-    "SetLeg",
+    "RestartIce",
+    "SetExtensions",
     "negotiate",
 ]

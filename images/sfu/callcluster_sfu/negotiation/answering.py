@@ -8,18 +8,19 @@ from dataclasses import dataclass, field, replace
 from callcluster_sfu.negotiation.commands import (
     AddLeg,
     AddTrack,
+    Encoding,
 )
 from callcluster_sfu.negotiation.matching import (
     Chosen,
     choices_of,
+    encoding_of,
     extensions_of,
-    ids_of,
     rids_of,
-    sources_of,
+    sent_by_client,
     streams_of,
 )
 from callcluster_sfu.negotiation.numbers import Numbers
-from callcluster_sfu.negotiation.policy import CODECS, Forward, Policy
+from callcluster_sfu.negotiation.policy import CODECS, MID, RID, Forward, Policy
 from callcluster_sfu.negotiation.state import Agreed, Negotiated
 from callcluster_sfu.sdp.error import SdpError
 from callcluster_sfu.sdp.values import (
@@ -50,10 +51,15 @@ class Answering:
     numbers: Numbers
     formats: dict[int, str]
     extensions: dict[int, str]
+    ids: dict[str, int] = field(init=False)
+    """``extensions``, the other way round."""
     ssrcs: set[int] = field(default_factory=set)
     """That the client sends on."""
     tracks: int = 0
     unserved: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.ids = {uri: number for number, uri in self.extensions.items()}
 
     def section(self, index: int, offered: Section) -> tuple[Section, Agreed]:
         """The answer to one section, and what it settles."""
@@ -84,7 +90,7 @@ class Answering:
         choices = list(choices_of(offered))
         if offered.direction.sends:
             if known.published is not None:
-                wanted = known.published.pt
+                wanted = known.published.payload_type
                 choices.sort(key=lambda choice: choice.codec.payload_type != wanted)
         elif (forward := self.forwards.get(offered.mid or "")) is not None:
             choices.sort(key=lambda choice: choice.name != forward.codec)
@@ -106,7 +112,7 @@ class Answering:
             raise SdpError(f"section {index}", "is bound to a track of another kind")
         leg = None
         if forward is not None and forward.codec == chosen.name:
-            leg = self._leg(offered.mid, known, forward, chosen, extensions)
+            leg = self._leg(offered.mid, known, forward, chosen)
         if (offered.direction.sends and track is None) or (forward is not None and leg is None):
             self.unserved.append(offered.mid)
         answer = Section(
@@ -144,70 +150,63 @@ class Answering:
         for extension in extensions:
             if self.extensions.setdefault(extension.id, extension.uri) != extension.uri:
                 raise SdpError(f"section {index}", "gives another meaning to a header extension id in use")
+            if self.ids.setdefault(extension.uri, extension.id) != extension.id:
+                raise SdpError(f"section {index}", "gives a header extension another id than it has")
 
     def _track(
         self, index: int, offered: Section, known: Agreed, chosen: Chosen, extensions: tuple[Extension, ...]
     ) -> tuple[AddTrack, tuple[Rid, ...]]:
         assert offered.mid is not None  # check_bundle saw to it
-        ids = ids_of(offered.kind, extensions, receiving=True)
-        rids = rids_of(offered, chosen.codec.payload_type) if ids.rid and ids.mid else ()
-        sources = () if rids else sources_of(offered)
-        if not ids.mid and not sources:
+        sent = sent_by_client(extensions)
+        rids = rids_of(offered, chosen.codec.payload_type) if {MID, RID} <= sent else ()
+        encodings = tuple(Encoding(rid.name) for rid in rids) or (encoding_of(offered),)
+        if MID not in sent and encodings[0].ssrc is None:
             raise SdpError(
                 f"section {index}", "needs the mid header extension or a=ssrc to tell its packets"
             )
-        for ssrc in (ssrc for pair in sources for ssrc in pair if ssrc is not None):
-            if ssrc in self.ssrcs:
-                raise SdpError(f"section {index}", "uses an SSRC of an earlier section")
-            self.ssrcs.add(ssrc)
+        for encoding in encodings:
+            for ssrc in (encoding.ssrc, encoding.rtx_ssrc):
+                if ssrc in self.ssrcs:
+                    raise SdpError(f"section {index}", "uses an SSRC that is in use")
+                if ssrc is not None:
+                    self.ssrcs.add(ssrc)
         track = AddTrack(
             0 if known.published is None else known.published.track,
             self.before.peer,
             offered.kind,
             offered.mid,
             chosen.name,
-            chosen.codec.clock,
             chosen.codec.payload_type,
             chosen.rtx_pt,
-            tuple(rid.name for rid in rids),
-            sources,
-            ids,
+            encodings,
         )
         if track != known.published:
             track = replace(track, track=self.numbers.track())
         return track, rids
 
-    def _leg(
-        self, mid: str, known: Agreed, forward: Forward, chosen: Chosen, extensions: tuple[Extension, ...]
-    ) -> AddLeg:
-        ids = ids_of(forward.kind, extensions, receiving=False)
-        if known.leg is not None:
-            same = replace(
-                known.leg,
-                track=forward.track,
-                mid=mid,
-                pt=chosen.codec.payload_type,
-                rtx_pt=chosen.rtx_pt,
-                extensions=ids,
-            )
-            if same == known.leg:
-                return same
+    def _leg(self, mid: str, known: Agreed, forward: Forward, chosen: Chosen) -> AddLeg:
+        payload_type, rtx_payload_type = chosen.codec.payload_type, chosen.rtx_pt
+        leg = known.leg
+        if (
+            leg is not None
+            and (leg.mid, leg.track, leg.payload_type) == (mid, forward.track, payload_type)
+            and (None if leg.rtx is None else leg.rtx[1]) == rtx_payload_type
+        ):
+            return leg
         return AddLeg(
             self.numbers.leg(),
             self.before.peer,
             forward.track,
             mid,
+            payload_type,
             self.numbers.ssrc(),
-            None if chosen.rtx is None else self.numbers.ssrc(),
-            chosen.codec.payload_type,
-            chosen.rtx_pt,
-            ids,
+            None if rtx_payload_type is None else (self.numbers.ssrc(), rtx_payload_type),
         )
 
 
 def _with_sources(answer: Section, leg: AddLeg, forward: Forward) -> Section:
     """Announces the leg's SSRCs; the CNAME is the publisher's stream, which ties its audio to its video."""
-    ssrcs = (leg.ssrc,) if leg.rtx_ssrc is None else (leg.ssrc, leg.rtx_ssrc)
+    ssrcs = (leg.ssrc,) if leg.rtx is None else (leg.ssrc, leg.rtx[0])
     return replace(
         answer,
         msids=(Msid(forward.stream, forward.name),),

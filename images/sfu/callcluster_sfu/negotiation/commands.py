@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ExtensionIds:
-    """The ids of the header extensions in use on one section; 0 is "not negotiated"."""
+    """The header extension ids of one connection; 0 is "not negotiated"."""
 
     mid: int = 0
     rid: int = 0
@@ -25,72 +25,30 @@ class AddPeer:
     ufrag: str
     pwd: str
     remote_fingerprint: bytes
+    extensions: ExtensionIds
 
     def __repr__(self) -> str:
         return f"AddPeer(peer={self.peer})"
 
 
 @dataclass(frozen=True, slots=True)
-class SetIce:
-    """An ICE restart: new credentials of the SFU's for ``peer``."""
+class RestartIce:
+    """New credentials of the SFU's for ``peer``."""
 
     peer: int
     ufrag: str
     pwd: str
 
     def __repr__(self) -> str:
-        return f"SetIce(peer={self.peer})"
+        return f"RestartIce(peer={self.peer})"
 
 
 @dataclass(frozen=True, slots=True)
-class AddTrack:
-    """``peer`` publishes on section ``mid``.
+class SetExtensions:
+    """All ids of ``peer``, those before among them: they only ever get more."""
 
-    ``sources`` are (SSRC, SSRC of its retransmissions) as far as the offer names them; with ``rids`` they
-    are learned from the packets.
-    """
-
-    track: int
     peer: int
-    kind: str
-    mid: str
-    codec: str
-    """Encoding name in lower case: opus, vp8 or vp9."""
-    clock: int
-    pt: int
-    rtx_pt: int | None
-    rids: tuple[str, ...]
-    sources: tuple[tuple[int, int | None], ...]
     extensions: ExtensionIds
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveTrack:
-    """The track has ended."""
-
-    track: int
-
-
-@dataclass(frozen=True, slots=True)
-class AddLeg:
-    """``track`` goes to ``peer`` on section ``mid``, under SSRCs that no other leg has or had."""
-
-    leg: int
-    peer: int
-    track: int
-    mid: str
-    ssrc: int
-    rtx_ssrc: int | None
-    pt: int
-    rtx_pt: int | None
-    extensions: ExtensionIds
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveLeg:
-    """The leg has ended."""
-
-    leg: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +59,69 @@ class RemovePeer:
 
 
 @dataclass(frozen=True, slots=True)
-class SetLeg:
-    """How a leg is served: at most which layer (spatial, temporal), whether at all, and how soon.
+class Encoding:
+    """One of a track's streams; SSRCs that the offer does not name are learned from its packets."""
 
-    A leg that was never set has all layers, is not paused and has priority 0; higher ones are served first.
+    rid: str | None = None
+    ssrc: int | None = None
+    rtx_ssrc: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddTrack:
+    """``peer`` publishes on section ``mid``."""
+
+    track: int
+    peer: int
+    kind: str
+    mid: str
+    codec: str
+    """Encoding name in lower case: opus, vp8 or vp9."""
+    payload_type: int
+    rtx_payload_type: int | None
+    encodings: tuple[Encoding, ...]
+    """At least one; in the offer's order, which clients keep from the lowest quality to the highest."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTrack:
+    """The track has ended; its legs have before."""
+
+    track: int
+
+
+@dataclass(frozen=True, slots=True)
+class AddLeg:
+    """``track`` may go to ``peer`` on section ``mid``; it is paused until it is aimed.
+
+    No other leg has or had its SSRCs.
     """
 
     leg: int
-    layer: tuple[int, int] | None = None
-    paused: bool = False
-    priority: int = 0
+    peer: int
+    track: int
+    mid: str
+    payload_type: int
+    ssrc: int
+    rtx: tuple[int, int] | None
+    """SSRC and payload type of retransmissions."""
 
 
-Command = AddPeer | SetIce | RemovePeer | AddTrack | RemoveTrack | AddLeg | SetLeg | RemoveLeg
+@dataclass(frozen=True, slots=True)
+class AimLeg:
+    """Which of the track's encodings goes out on the leg, by its place; None pauses it."""
+
+    leg: int
+    target: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveLeg:
+    """The leg has ended."""
+
+    leg: int
+
+
+Command = (
+    AddPeer | RestartIce | SetExtensions | RemovePeer | AddTrack | RemoveTrack | AddLeg | AimLeg | RemoveLeg
+)

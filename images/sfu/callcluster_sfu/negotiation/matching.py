@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from callcluster_sfu.negotiation.commands import ExtensionIds
+from callcluster_sfu.negotiation.commands import Encoding, ExtensionIds
 from callcluster_sfu.negotiation.policy import (
     CODECS,
     DEPENDENCY,
@@ -107,15 +107,19 @@ def extensions_of(section: Section, *, mixed: bool) -> tuple[Extension, ...]:
     return tuple(accepted.values())
 
 
-def ids_of(kind: str, extensions: Collection[Extension], *, receiving: bool) -> ExtensionIds:
-    """The ids in use towards the SFU (``receiving``) or from it, given the answer's extensions."""
-    fields = EXTENSIONS[kind]
-    ids: dict[str, int] = {}
-    for extension in extensions:
-        direction = extension.direction or Direction.SENDRECV
-        if direction.receives if receiving else direction.sends:
-            ids[fields[extension.uri]] = extension.id
-    return ExtensionIds(**ids)
+def sent_by_client(extensions: Collection[Extension]) -> frozenset[str]:
+    """The URIs, of an answer's extensions, that the client's packets may carry."""
+    return frozenset(
+        extension.uri
+        for extension in extensions
+        if extension.direction is None or extension.direction.receives
+    )
+
+
+def ids_of(meanings: Mapping[int, str]) -> ExtensionIds:
+    """What the plane is told of all ids in use on a connection."""
+    fields = {uri: field for known in EXTENSIONS.values() for uri, field in known.items()}
+    return ExtensionIds(**{fields[uri]: number for number, uri in meanings.items()})
 
 
 def rids_of(section: Section, payload_type: int) -> tuple[Rid, ...]:
@@ -145,8 +149,8 @@ def streams_of(rids: Collection[Rid]) -> tuple[SimulcastStream, ...]:
     return tuple(SimulcastStream((rid.name,)) for rid in rids)
 
 
-def sources_of(section: Section) -> tuple[tuple[int, int | None], ...]:
-    """The stream that the section announces by SSRC, with that of its retransmissions; at most one."""
+def encoding_of(section: Section) -> Encoding:
+    """The stream of a section without simulcast, as far as it is announced by SSRC."""
     repairs = {
         group.ssrcs[0]: group.ssrcs[1]
         for group in section.source_groups
@@ -155,5 +159,5 @@ def sources_of(section: Section) -> tuple[tuple[int, int | None], ...]:
     repairing = frozenset(repairs.values())
     for source in section.sources:
         if source.ssrc not in repairing:
-            return ((source.ssrc, repairs.get(source.ssrc)),)
-    return ()
+            return Encoding(None, source.ssrc, repairs.get(source.ssrc))
+    return Encoding()

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from callcluster_sfu.negotiation.admissible import Remote, check_bundle, check_succession, remote_of
+from callcluster_sfu.negotiation.admissible import check_bundle, check_succession, remote_of
 from callcluster_sfu.negotiation.answering import Answering
 from callcluster_sfu.negotiation.commands import (
     AddPeer,
     Command,
     RemoveLeg,
     RemoveTrack,
-    SetIce,
+    RestartIce,
+    SetExtensions,
 )
+from callcluster_sfu.negotiation.matching import ids_of
 from callcluster_sfu.negotiation.numbers import Numbers
 from callcluster_sfu.negotiation.policy import Forward, HostAddress, Policy
 from callcluster_sfu.negotiation.state import Agreed, Negotiated
@@ -69,7 +71,7 @@ def negotiate(
     check_succession(before, offer, remote)
     if not forwards.keys() <= set(bundle):
         raise SdpError("tracks", "are bound to a section that the offer has not, or refuses")
-    local, transport_commands = _transport(before, remote, fresh)
+    local = before.local_ice if before.local_ice is not None and remote.ice == before.remote_ice else fresh
     answering = Answering(
         before, offer, policy, forwards, numbers, dict(before.formats), dict(before.extensions)
     )
@@ -92,18 +94,22 @@ def negotiate(
     )
     answer = _description(after, offer, policy, sections, bundle)
     return Outcome(
-        after, answer, (*transport_commands, *_changes(before, after)), tuple(answering.unserved)
+        after, answer, (*_transport(before, after), *_changes(before, after)), tuple(answering.unserved)
     )
 
 
-def _transport(
-    before: Negotiated, remote: Remote, fresh: IceCredentials
-) -> tuple[IceCredentials, tuple[Command, ...]]:
+def _transport(before: Negotiated, after: Negotiated) -> list[Command]:
+    assert after.local_ice is not None  # it is set by the first offer
+    ids = ids_of(after.extensions)
+    ice = after.local_ice
     if before.local_ice is None:
-        return fresh, (AddPeer(before.peer, fresh.ufrag, fresh.pwd, remote.fingerprint),)
-    if remote.ice != before.remote_ice:
-        return fresh, (SetIce(before.peer, fresh.ufrag, fresh.pwd),)
-    return before.local_ice, ()
+        return [AddPeer(after.peer, ice.ufrag, ice.pwd, after.remote_fingerprint, ids)]
+    commands: list[Command] = []
+    if ice != before.local_ice:
+        commands.append(RestartIce(after.peer, ice.ufrag, ice.pwd))
+    if ids != ids_of(before.extensions):
+        commands.append(SetExtensions(after.peer, ids))
+    return commands
 
 
 def _changes(before: Negotiated, after: Negotiated) -> list[Command]:

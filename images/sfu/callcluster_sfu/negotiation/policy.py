@@ -35,7 +35,7 @@ EXTENSIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
     }
 )
-"""Accepted header extensions by kind: URI to field of ``ExtensionIds``."""
+"""Accepted header extensions by kind of media: URI to field of ``ExtensionIds``."""
 
 FEEDBACK: Mapping[str, frozenset[Feedback]] = MappingProxyType(
     {"audio": frozenset({Feedback.TRANSPORT_CC}), "video": frozenset(Feedback)}

@@ -1,6 +1,15 @@
 """One call at the SFU: who is in it, what they publish, and who gets what; decides on data alone."""
 
-from callcluster_sfu.room.effects import Announced, Answered, Declined, Do, Effect, Ended, TrackOf
+from callcluster_sfu.room.effects import (
+    Announced,
+    Answered,
+    Declined,
+    Do,
+    Effect,
+    Ended,
+    Reconnect,
+    TrackOf,
+)
 from callcluster_sfu.room.limits import RoomLimits
 from callcluster_sfu.room.room import Room, Wish
 
@@ -11,6 +20,7 @@ __all__ = [
     "Do",
     "Effect",
     "Ended",
+    "Reconnect",
     "Room",
     "RoomLimits",
     "TrackOf",

@@ -60,4 +60,11 @@ class Ended:
     tracks: tuple[str, ...]
 
 
-Effect = Do | Answered | Declined | Announced | Ended
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """Tell ``to`` that its connection is no more, and to offer from a new one."""
+
+    to: str
+
+
+Effect = Do | Answered | Declined | Announced | Ended | Reconnect

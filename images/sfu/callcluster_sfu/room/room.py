@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from callcluster_sfu.negotiation import (
     AddLeg,
     AddTrack,
+    AimLeg,
     Forward,
     Negotiated,
     Numbers,
@@ -16,10 +17,18 @@ from callcluster_sfu.negotiation import (
     RemoveLeg,
     RemovePeer,
     RemoveTrack,
-    SetLeg,
     negotiate,
 )
-from callcluster_sfu.room.effects import Announced, Answered, Declined, Do, Effect, Ended, TrackOf
+from callcluster_sfu.room.effects import (
+    Announced,
+    Answered,
+    Declined,
+    Do,
+    Effect,
+    Ended,
+    Reconnect,
+    TrackOf,
+)
 from callcluster_sfu.room.limits import RoomLimits
 from callcluster_sfu.sdp import SdpError, parse, serialize
 from callcluster_sfu.sdp.values import Description, IceCredentials
@@ -27,11 +36,11 @@ from callcluster_sfu.sdp.values import Description, IceCredentials
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How a member wants one track: see ``SetLeg``."""
+    """How a member wants one track."""
 
-    layer: tuple[int, int] | None = None
+    highest: int | None = None
+    """The place of the best encoding that is of use, 0 being the lowest quality; None for the very best."""
     paused: bool = False
-    priority: int = 0
 
 
 _NO_WISH = Wish()
@@ -52,6 +61,8 @@ class _Member:
 class _Track:
     owner: str
     forward: Forward
+    live: frozenset[int] = frozenset({0})
+    """Places of encodings that were seen; the lowest is counted among them from the start."""
 
     @property
     def public(self) -> TrackOf:
@@ -132,8 +143,8 @@ class Room:
         begun = [command for command in outcome.commands if isinstance(command, AddTrack)]
         effects = self._end(ended)
         effects += [Do(command) for command in outcome.commands]
-        fresh_legs = [command for command in outcome.commands if isinstance(command, AddLeg)]
-        effects += _differences({leg.leg: SetLeg(leg.leg) for leg in fresh_legs}, self._settings([member]))
+        paused = {command.leg: None for command in outcome.commands if isinstance(command, AddLeg)}
+        effects += _differences(paused, self._targets([member]))
         announcement = tuple(self._begin(member, track) for track in begun)
         published = {track.mid: self._tracks[track.track].forward.name for track in outcome.state.published}
         effects.append(Answered(name, serialize(outcome.answer), published, outcome.unserved))
@@ -146,11 +157,11 @@ class Room:
         member = self._members.get(name)
         if member is None:
             return []
-        before = self._settings([member])
+        before = self._targets([member])
         for track, wish in wishes.items():
             if track in self._named:
                 member.wishes[self._named[track]] = wish
-        return _differences(before, self._settings([member]))
+        return _differences(before, self._targets([member]))
 
     def mute(self, name: str, kind: str, *, muted: bool) -> list[Effect]:
         """Stops forwarding, or forwards again, a member's media of one kind.
@@ -161,9 +172,28 @@ class Room:
         member = self._members.get(name)
         if member is None:
             return []
-        before = self._settings(self._members.values())
+        before = self._targets(self._members.values())
         (member.muted.add if muted else member.muted.discard)(kind)
-        return _differences(before, self._settings(self._members.values()))
+        return _differences(before, self._targets(self._members.values()))
+
+    def live(self, track: int, encoding: int) -> list[Effect]:
+        """The plane has seen the first packet of a track's encoding."""
+        known = self._tracks.get(track)
+        if known is None or encoding in known.live:
+            return []
+        before = self._targets(self._members.values())
+        self._tracks[track] = replace(known, live=known.live | {encoding})
+        return _differences(before, self._targets(self._members.values()))
+
+    def disconnected(self, peer: int) -> list[Effect]:
+        """The plane has forgotten a transport, its tracks and legs; its member stays, to connect anew."""
+        member = next((known for known in self._members.values() if known.negotiated.peer == peer), None)
+        if member is None:
+            return []
+        own = [track.track for track in member.negotiated.published]
+        member.negotiated = Negotiated(self._numbers.peer(), member.negotiated.session)
+        told = [effect for effect in self._end(own) if not isinstance(effect, Do)]
+        return [*told, Reconnect(member.name)]
 
     def _negotiate(
         self, member: _Member, offer: Description, wants: Mapping[str, str], fresh: IceCredentials
@@ -207,21 +237,22 @@ class Room:
         others = tuple(name for name in self._members if name not in owners)
         return [*effects, Ended(others, tuple(names))] if others else effects
 
-    def _settings(self, members: Collection[_Member]) -> dict[int, SetLeg]:
-        """How each leg to ``members`` is to be served."""
-        settings: dict[int, SetLeg] = {}
+    def _targets(self, members: Collection[_Member]) -> dict[int, int | None]:
+        """Where each leg to ``members`` is to be aimed."""
+        targets: dict[int, int | None] = {}
         for member in members:
             for leg in member.negotiated.legs:
                 track = self._tracks[leg.track]
                 wish = member.wishes.get(leg.track, _NO_WISH)
                 muted = track.forward.kind in self._members[track.owner].muted
-                settings[leg.leg] = SetLeg(leg.leg, wish.layer, wish.paused or muted, wish.priority)
-        return settings
+                useful = [place for place in track.live if wish.highest is None or place <= wish.highest]
+                targets[leg.leg] = None if wish.paused or muted else max(useful, default=0)
+        return targets
 
     def _all_but(self, name: str) -> tuple[str, ...]:
         return tuple(member for member in self._members if member != name)
 
 
-def _differences(before: Mapping[int, SetLeg], after: Mapping[int, SetLeg]) -> list[Effect]:
-    """What must be set anew of the legs in ``before``."""
-    return [Do(after[leg]) for leg, setting in before.items() if after[leg] != setting]
+def _differences(before: Mapping[int, int | None], after: Mapping[int, int | None]) -> list[Effect]:
+    """What must be aimed anew of the legs in ``before``."""
+    return [Do(AimLeg(leg, after[leg])) for leg, target in before.items() if after[leg] != target]
