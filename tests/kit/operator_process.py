@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,10 +19,13 @@ START_SECONDS = 30.0
 
 
 class OperatorProcess:
-    """``python -m callcluster_operator`` against an API server. Use as a context manager.
+    """The operator against an API server. Use as a context manager.
 
     Its output is appended to ``log``, so that restarts share a file; for the rest of the arguments see
     :func:`~kit.operator_environment.operator_environment`.
+
+    Args:
+        program: Python's arguments, for an operator in which a test has planted something.
     """
 
     def __init__(
@@ -31,12 +35,14 @@ class OperatorProcess:
         *,
         namespaces: tuple[str, ...] = (),
         name: str = "operator-0",
+        program: Sequence[str] = ("-m", "callcluster_operator"),
         **variables: str,
     ) -> None:
         self.log = log
         self._environment = operator_environment(
             kubeconfig, log, namespaces=namespaces, name=name, **variables
         )
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
 
@@ -44,7 +50,7 @@ class OperatorProcess:
         offset = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "error", "-m", "callcluster_operator"],
+                [sys.executable, "-W", "error", *self._program],
                 stdout=log,
                 stderr=log,
                 env=self._environment,
@@ -76,6 +82,11 @@ class OperatorProcess:
         """SIGTERM; returns the exit code."""
         assert self._process is not None
         self._process.terminate()
+        return self.ended(seconds)
+
+    def ended(self, seconds: float = 20.0) -> int:
+        """Wait for its end; returns the exit code."""
+        assert self._process is not None
         return self._process.wait(seconds)
 
     def output(self) -> str:

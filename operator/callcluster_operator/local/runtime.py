@@ -121,7 +121,7 @@ class Runtime:
 
         Raises:
             RuntimeStartError: the signaling port is taken.
-        StateDirectoryError: there is no safe place for keys.
+            StateDirectoryError: there is no safe place for keys.
         """
         try:
             await self._start()

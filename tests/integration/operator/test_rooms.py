@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+from pathlib import Path
 
 import pytest
 from callcluster_common.room_names import room_key
 from callcluster_operator.kube.client import KubeCluster
 from callcluster_operator.objects import ROOM, SECRET, Ref, ref_of
 from callcluster_operator.planning import names
+from kit.apiserver import ApiServer
 from kit.callclusters import Eyes, condition
 from kit.eventually import eventually
 from kit.operator_process import OperatorProcess
@@ -90,6 +93,30 @@ async def test_a_room_without_a_callcluster_says_so_until_there_is_one(
     await eventually(adopted, within=20)
     await cluster.delete(ref_of(made), uid=made["metadata"]["uid"])
     await eventually(orphaned, within=20)
+
+
+WITH_A_BUG = """
+import sys
+from callcluster_operator.__main__ import main
+from callcluster_operator.reconciler import Reconciler
+
+async def fail(*_):
+    raise RuntimeError("planted")
+
+Reconciler.reconcile_orphan = fail
+sys.exit(main())
+"""
+
+
+async def test_a_bug_in_looking_after_rooms_ends_the_operator_loudly(
+    apiserver: ApiServer, cluster: KubeCluster, log: Path, namespace: str
+) -> None:
+    await cluster.create(room("r-1", namespace, {}))
+    with OperatorProcess(
+        apiserver.kubeconfig, log, program=("-c", WITH_A_BUG), LEASE_NAME=namespace
+    ) as operator:
+        assert await asyncio.to_thread(operator.ended, 40.0) == 1
+        assert "RuntimeError: planted" in operator.output()
 
 
 async def test_a_room_that_was_deleted_stays_deleted(
