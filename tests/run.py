@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "test"
 BIN = Path(sys.executable).parent
 WEB = ROOT / "images" / "signaling" / "web"
+PLANE = ROOT / "images" / "sfu" / "plane"
+CARGO_COUNTS = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
 
 Need = Callable[[], str | None]
 
@@ -58,6 +61,14 @@ def program(*names: str, hint: str) -> Need:
         return f"{names[0]} is not installed ({hint})"
 
     return missing
+
+
+def rust() -> str | None:
+    """Need a cargo that has a toolchain to run."""
+    if missing := program("cargo", hint="rustup, or your distribution's, 1.89 or newer")():
+        return missing
+    asked = subprocess.run(["cargo", "--version"], capture_output=True, text=True)
+    return f"cargo does not run: {asked.stderr.splitlines()[0]}" if asked.returncode else None
 
 
 def apiserver() -> str | None:
@@ -145,6 +156,33 @@ def node_test(*paths: str) -> Callable[[Tier], Outcome]:
     return run
 
 
+def cargo(tier: Tier) -> Outcome:
+    """Format, lint and tests of the packet plane; each of cargo's tests counts."""
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(ROOT / ".cache" / "cargo")}
+    outcome = Outcome()
+    for words in (
+        ("fmt", "--all", "--check"),
+        ("clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"),
+        ("test", "--quiet", "--locked"),
+    ):
+        done = subprocess.run(
+            ["cargo", *words],
+            cwd=PLANE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        counts = [tuple(map(int, found)) for found in CARGO_COUNTS.findall(done.stdout)]
+        outcome.passed += sum(passed for passed, _, _ in counts)
+        outcome.failed += sum(failed for _, failed, _ in counts)
+        outcome.skipped += sum(ignored for _, _, ignored in counts)
+        if words[0] != "test" and not done.returncode:
+            outcome.passed += 1
+        elif done.returncode and not any(failed for _, failed, _ in counts):
+            outcome.failed += 1
+        print(f"  {'FAIL' if done.returncode else 'ok  '} cargo {' '.join(words)}", flush=True)
+        if done.returncode:
+            print(done.stdout, flush=True)
+    return outcome
+
+
 def typecheck_browser_code(tier: Tier) -> Outcome:
     """Check the JSDoc types of the web client with tsc."""
     home = ROOT / ".cache" / "typescript"
@@ -222,6 +260,12 @@ TIERS = (
         "decisions and state machines, with properties",
         # A property tries many examples: on a busy machine that may take minutes.
         pytest("tests/unit", "tests/property", "-n", "2", "--timeout", "300"),
+    ),
+    Tier(
+        "plane",
+        "the SFU's packet plane: format, lint, tests against another implementation",
+        cargo,
+        (rust,),
     ),
     Tier(
         "types-js",
