@@ -157,6 +157,14 @@ def test_rtp_attributes_mean_nothing_in_a_section_of_data() -> None:
             "line 7, a=rtpmap: stands twice for a payload type",
         ),
         (HEAD + VIDEO + "a=fmtp:96 a\na=fmtp:96 b\n", "line 7, a=fmtp: stands twice for a payload type"),
+        (
+            HEAD + VIDEO + "a=fmtp:96 a=\u2028\n",
+            "line 6, a=fmtp: a parameter's value must be printable ASCII",
+        ),
+        (
+            HEAD + VIDEO + "a=fmtp:96 a=\x0b\n",
+            "line 6, a=fmtp: a parameter's value must be printable ASCII",
+        ),
         (HEAD + VIDEO + "a=extmap:0 urn:x\n", "line 6, a=extmap: the id must be a number from 1 to 4351"),
         (HEAD + VIDEO + "a=extmap:1/up urn:x\n", "line 6, a=extmap: has an unknown direction"),
         (HEAD + VIDEO + "a=extmap:1 urn:x\na=extmap:1 urn:y\n", "line 7, a=extmap: gives an id twice"),

@@ -180,6 +180,8 @@ def _fmtp(draft: SectionDraft, line: Line) -> None:
     parameters: list[tuple[str, str | None]] = []
     for part in filter(None, parts):
         name, equals, value = part.partition("=")
+        if not (value.isascii() and value.isprintable()):
+            raise line.error("a parameter's value must be printable ASCII")
         parameters.append((line.visible(name, 64, "a parameter").lower(), value if equals else None))
     draft.parameters[payload_type] = tuple(parameters)
 
