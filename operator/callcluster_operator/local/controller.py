@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from callcluster_operator.cluster import Cluster, ClusterError
+from callcluster_operator.kube.gather import owner_of
 from callcluster_operator.local import occupied
 from callcluster_operator.objects import CALL_CLUSTER, ROOM, ref_of
 from callcluster_operator.reconciler import Reconciler
@@ -49,10 +50,11 @@ class Controller:
     async def _reconcile(self) -> float:
         """One pass over all; returns after how many seconds the next is due."""
         await occupied.note(self._cluster, self._namespace)
-        callclusters = await self._cluster.list(CALL_CLUSTER, namespace=self._namespace)
-        names = {each["metadata"]["name"] for each in callclusters}
+        callclusters = [
+            ref_of(each) for each in await self._cluster.list(CALL_CLUSTER, namespace=self._namespace)
+        ]
         rooms = await self._cluster.list(ROOM, namespace=self._namespace)
-        orphans = [room for room in rooms if room["spec"]["clusterRef"]["name"] not in names]
-        plans = [await self._reconciler.reconcile(ref_of(each)) for each in callclusters]
-        plans += [await self._reconciler.reconcile_orphan(ref_of(room)) for room in orphans]
+        orphans = [ref_of(room) for room in rooms if owner_of(room) not in callclusters]
+        plans = [await self._reconciler.reconcile(callcluster) for callcluster in callclusters]
+        plans += [await self._reconciler.reconcile_orphan(orphan) for orphan in orphans]
         return min([RESYNC_SECONDS, *(plan.wake_after for plan in plans if plan.wake_after is not None)])

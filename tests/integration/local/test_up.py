@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import resource
@@ -153,6 +154,29 @@ async def test_what_only_its_user_can_mend_is_said_in_one_line(
         assert code == 0
         assert await started.end() == 0
     assert "NAME" in told
+
+
+EMPTY_ROOM = """
+---
+apiVersion: callcluster.dev/v1alpha1
+kind: Room
+metadata: {name: quiet-otter-41}
+spec: {clusterRef: {name: local}, emptyTimeoutSeconds: 1}
+"""
+
+
+async def test_a_room_that_nobody_joins_ends(directory: Path, port: int, file: Path) -> None:
+    file.write_text(file.read_text() + EMPTY_ROOM)
+    async with up(str(file), *ALONE, port=port, runtime_directory=directory) as running:
+        await running.says("#r=")
+
+        async def is_finished() -> bool:
+            _, told = await running.call("get", "room", "quiet-otter-41", "-o", "json")
+            conditions = json.loads(told).get("status", {}).get("conditions", ())
+            found = {each["type"]: (each["status"], each["reason"]) for each in conditions}
+            return found.get("Finished") == ("True", "Empty")
+
+        await eventually(is_finished, within=20, every=0.5)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
