@@ -8,14 +8,15 @@ redis.call('ZADD', leases, now() + LEASE_MS, sid)
 local found = redis.call('HMGET', meta, 'off', 'epoch', 'former', 'base')
 local last, top, base = tonumber(off), tonumber(found[1]), tonumber(found[4])
 local recovered, since = found[2] == epoch, last
-if not recovered and found[3] == epoch then
+if not recovered and epoch ~= '' and found[3] == epoch then
   -- It knows the epoch that was lost: what it needs is all that came after that.
   recovered, since = last == base, base
 elseif not recovered then
   since = top
 end
-local function recipient(line, sid)
-  local fine, head = pcall(cjson.decode, string.match(line, '^[^\n]*'))
+-- Whether a line is for everybody, or for this member: its head names the recipient.
+local function concerns(kept)
+  local fine, head = pcall(cjson.decode, string.match(kept, '^[^\n]*'))
   return fine and type(head) == 'table' and (not head[3] or head[3] == '' or head[3] == sid)
 end
 
@@ -24,7 +25,7 @@ for _, entry in ipairs(redis.call('XRANGE', events, '-', '+')) do
   local number = tonumber(string.match(entry[1], '^(%d+)'))
   local sender, request, kept = entry[2][2], entry[2][4], entry[2][6]
   first = first or number
-  if number > since and recipient(kept, sid) then missed[#missed + 1] = {number, kept} end
+  if number > since and concerns(kept) then missed[#missed + 1] = {number, kept} end
   if sender == sid and request ~= '' then requests[#requests + 1] = request end
 end
 local whole = since == top or (since < top and first and first <= since + 1)
