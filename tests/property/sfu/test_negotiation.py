@@ -32,7 +32,7 @@ def test_an_answer_takes_from_the_offer_and_adds_nothing(
     for offered, answered in zip(given_offer.sections, answer.sections, strict=True):
         _check_within(offered, answered)
     live = tuple(section.mid for section in answer.sections if not section.refused)
-    assert answer.bundles == ((live,) if live else ())
+    assert answer.bundles == (live,)
 
 
 def _check_within(offered: Section, answered: Section) -> None:

@@ -93,12 +93,12 @@ def test_vp9_of_another_profile_is_not_accepted() -> None:
     section = video("0", codecs=("VP9",))
     ten_bit = replace(section.codecs[0], parameters=(("profile-id", "2"),))
     section = replace(section, codecs=(ten_bit, *section.codecs[1:]))
-    assert SfuSide().answer(offer(section)).answer.sections[0].refused
+    assert SfuSide().answer(offer(section, audio("1"))).answer.sections[0].refused
 
 
 def test_a_payload_type_that_reads_as_rtcp_is_not_accepted() -> None:
     section = replace(video("0"), formats=("72",), codecs=(Codec(72, "VP8", 90_000),))
-    assert SfuSide().answer(offer(section)).answer.sections[0].refused
+    assert SfuSide().answer(offer(section, audio("1"))).answer.sections[0].refused
 
 
 def test_data_channels_and_other_protocols_are_refused_in_place() -> None:
@@ -351,6 +351,7 @@ def test_a_later_offer_may_not_change_what_is_settled(message: str) -> None:
 
 
 FIRST = {
+    "description: has no section that the SFU takes: Opus, VP8 or VP9": offer(video("0", codecs=("H264",))),
     "description: needs one a=group:BUNDLE line: everything shares one transport": replace(
         offer(audio("0")), bundles=()
     ),

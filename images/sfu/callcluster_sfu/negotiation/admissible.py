@@ -19,7 +19,7 @@ class Remote:
 
 
 def check_bundle(offer: Description) -> tuple[str, ...]:
-    """The mids of the one transport, that of its attributes first (RFC 8843 section 7.2).
+    """The mids of the one transport, that of its attributes first (RFC 9143).
 
     Raises:
         SdpError: a section is outside of the group, or a name in the group has no live section.

@@ -115,6 +115,8 @@ class Answering:
             leg = self._leg(offered.mid, known, forward, chosen)
         if (offered.direction.sends and track is None) or (forward is not None and leg is None):
             self.unserved.append(offered.mid)
+        is_video = track is not None and track.kind == "video"
+        max_bitrate = self.policy.max_video_bitrate if is_video else None
         answer = Section(
             offered.kind,
             self.policy.addresses[0].port,
@@ -129,16 +131,14 @@ class Answering:
             allow_mixed=offered.allow_mixed,
             rids=rids,
             simulcast=Simulcast(recv=streams_of(rids)) if rids else None,
-            max_bitrate=self.policy.max_video_bitrate
-            if track is not None and track.kind == "video"
-            else None,
+            max_bitrate=max_bitrate,
         )
         if leg is not None and forward is not None:
             answer = _with_sources(answer, leg, forward)
         return answer, Agreed(offered.kind, offered.mid, open=True, published=track, leg=leg)
 
     def _settle(self, index: int, chosen: Chosen, extensions: tuple[Extension, ...]) -> None:
-        """RFC 8843 sections 10.1.2 and 15.1: within a BUNDLE group a number means one thing, for ever.
+        """RFC 9143: within a BUNDLE group a number means one thing, for ever.
 
         Raises:
             SdpError: it would mean two.
@@ -177,7 +177,7 @@ class Answering:
             offered.mid,
             chosen.name,
             chosen.codec.payload_type,
-            chosen.rtx_pt,
+            chosen.rtx_payload_type,
             encodings,
         )
         if track != known.published:
@@ -185,7 +185,7 @@ class Answering:
         return track, rids
 
     def _leg(self, mid: str, known: Agreed, forward: Forward, chosen: Chosen) -> AddLeg:
-        payload_type, rtx_payload_type = chosen.codec.payload_type, chosen.rtx_pt
+        payload_type, rtx_payload_type = chosen.codec.payload_type, chosen.rtx_payload_type
         leg = known.leg
         if (
             leg is not None

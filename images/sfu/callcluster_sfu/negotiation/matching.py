@@ -51,7 +51,7 @@ class Chosen:
         return (self.codec,) if self.rtx is None else (self.codec, self.rtx)
 
     @property
-    def rtx_pt(self) -> int | None:
+    def rtx_payload_type(self) -> int | None:
         """The payload type of retransmissions."""
         return None if self.rtx is None else self.rtx.payload_type
 

@@ -81,6 +81,8 @@ def negotiate(
         answered, now = answering.section(index, section)
         sections.append(answered)
         agreed.append(now)
+    if not any(section.open for section in agreed):
+        raise SdpError("description", "has no section that the SFU takes: Opus, VP8 or VP9")
     after = replace(
         before,
         version=before.version + 1,
@@ -133,11 +135,11 @@ def _description(
         Origin(state.session, state.version),
         tuple(
             replace(section, candidates=candidates, end_of_candidates=True)
-            if kept and section.mid == kept[0] and not section.refused
+            if section.mid == kept[0]
             else section
             for section in sections
         ),
-        bundles=(kept,) if kept else (),
+        bundles=(kept,),
         ice_lite=True,
         allow_mixed=offer.allow_mixed,
         transport=Transport(state.local_ice, (policy.fingerprint,), Setup.PASSIVE),

@@ -44,7 +44,7 @@ FEEDBACK: Mapping[str, frozenset[Feedback]] = MappingProxyType(
 RID_RESTRICTIONS = frozenset(
     {"max-width", "max-height", "max-fps", "max-fs", "max-br", "max-pps", "max-bpp", "depend"}
 )
-"""RFC 8851 section 5; a rid with one that is not known must be refused (section 6.2.1)."""
+"""RFC 8851; a rid with one that is not known must be refused."""
 
 MAX_RIDS = 3
 

@@ -24,7 +24,7 @@ from callcluster_sfu.sdp.values import (
 )
 
 MAX_MID = 16
-"""What fits a one-byte header extension (RFC 8843 section 15.2)."""
+"""What fits a one-byte header extension (RFC 9143)."""
 MAX_RID = 16
 MAX_SSRC = 2**32 - 1
 

@@ -30,7 +30,7 @@ def _lines(description: Description) -> Iterator[str]:
 
 
 def _default_address(description: Description) -> str:
-    """That of the first candidate, so that its ``c=`` and ``m=`` lines agree (RFC 8839 section 4.2.2)."""
+    """That of the first candidate, so that its ``c=`` and ``m=`` lines agree (RFC 8839)."""
     for section in description.sections:
         for candidate in section.candidates:
             return f"IN {'IP6' if ':' in candidate.address else 'IP4'} {candidate.address}"

@@ -33,7 +33,7 @@ class Direction(Enum):
 
 
 class Setup(Enum):
-    """DTLS roles, RFC 8842 section 5."""
+    """DTLS roles, RFC 8842."""
 
     ACTIVE = "active"
     PASSIVE = "passive"
