@@ -61,6 +61,14 @@ pub enum Command {
     },
     /// Stops forwarding.
     RemoveLeg(LegId),
+    /// Says what all that a subscriber wants would take. While its link is not known to carry that, padding fills
+    /// the link up to the estimate, so that the estimate can grow; 0 for "it has all that it wants".
+    Wish {
+        /// Whose.
+        peer: PeerId,
+        /// All datagrams together.
+        bits_per_second: u64,
+    },
     /// Asks the publisher for a key frame of every live encoding, at most twice a second.
     RequestKeyFrame(TrackId),
 }

@@ -58,6 +58,12 @@ pub struct Peer {
     pub estimator: Estimator,
     /// The estimate that was told last, and when; 0 before the first feedback.
     pub told: (u64, Time),
+    /// What all that the client wants would take, in bits a second.
+    pub wish: u64,
+    /// Bytes that padding may still take.
+    pub room: u64,
+    /// What had been sent by the last tick.
+    pub bytes_at_tick: u64,
     /// To the client and back.
     pub round_trip: Duration,
     /// When the next transport-wide feedback is due.
@@ -84,6 +90,9 @@ impl Peer {
             departures: Departures::default(),
             estimator: Estimator::default(),
             told: (0, now),
+            wish: 0,
+            room: 0,
+            bytes_at_tick: 0,
             round_trip: ROUND_TRIP,
             feedback_due: now,
             report_due: now,

@@ -33,6 +33,7 @@ pub fn list(py: Python<'_>, all: Vec<News>) -> PyResult<Bound<'_, PyList>> {
                 counts.set_item("media_out", plane.media_out)?;
                 counts.set_item("bytes_out", plane.bytes_out)?;
                 counts.set_item("repairs_out", plane.repairs_out)?;
+                counts.set_item("padding_out", plane.padding_out)?;
                 counts.set_item("strangers", plane.strangers)?;
                 counts.set_item("rejected", plane.rejected)?;
                 counts.set_item("key_frame_requests", plane.key_frame_requests)?;

@@ -195,6 +195,10 @@ impl Plane {
         self.order(token, Command::RemoveLeg(LegId(leg)))
     }
 
+    fn wish(&self, token: u64, peer: u32, bits_per_second: u64) -> PyResult<()> {
+        self.order(token, Command::Wish { peer: PeerId(peer), bits_per_second })
+    }
+
     fn request_key_frame(&self, token: u64, track: u32) -> PyResult<()> {
         self.order(token, Command::RequestKeyFrame(TrackId(track)))
     }

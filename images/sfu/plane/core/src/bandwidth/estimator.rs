@@ -24,6 +24,8 @@ const NEAR: (f64, f64) = (0.8, 1.2);
 const LOSS: f64 = 0.10;
 const LOSS_INTERVAL: Duration = Duration::from_millis(500);
 const LOSS_SAMPLE: u32 = 20;
+/// Without feedback for so long the estimate is history.
+const FRESH: Duration = Duration::from_secs(1);
 /// One back-off has to show before the next.
 const BACK_OFF_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -64,6 +66,11 @@ impl Estimator {
     /// Bits a second, on the wire with all headers of the datagram.
     pub fn bits_per_second(&self) -> u64 {
         self.estimate as u64
+    }
+
+    /// Whether feedback is coming.
+    pub fn is_informed(&self, now: Time) -> bool {
+        self.updated.is_some_and(|updated| now.since(updated) < FRESH)
     }
 
     /// Takes the fates of packets that one feedback told.

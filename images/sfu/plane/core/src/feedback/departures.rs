@@ -35,6 +35,7 @@ pub struct Departures {
     /// Empty until the first packet, for many peers only publish.
     ring: Vec<Sent>,
     next: u64,
+    bytes: u64,
     /// The subscriber's base time, unwrapped, in units of 64 ms.
     reference: Option<i64>,
 }
@@ -53,6 +54,12 @@ impl Departures {
         let slot = &mut self.ring[(self.next % KEPT) as usize];
         *slot = Sent { number: self.next, at, size: size as u32, is_reported: false };
         self.next += 1;
+        self.bytes += size as u64;
+    }
+
+    /// Bytes sent since the start.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Reads a feedback; packets that were reported before, or are not known any more, are left out.

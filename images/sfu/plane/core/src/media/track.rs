@@ -94,7 +94,13 @@ impl Track {
     }
 
     /// The leg with this id.
-    pub fn leg(&mut self, id: LegId) -> Option<&mut Leg> {
+    pub fn leg(&self, id: LegId) -> Option<&Leg> {
+        let at = self.legs.binary_search_by_key(&id, |leg| leg.spec.id).ok()?;
+        self.legs.get(at)
+    }
+
+    /// The leg with this id, to be changed.
+    pub fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
         let at = self.legs.binary_search_by_key(&id, |leg| leg.spec.id).ok()?;
         self.legs.get_mut(at)
     }

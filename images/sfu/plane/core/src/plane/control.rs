@@ -97,7 +97,7 @@ impl Plane {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         for report in reports {
             let Some((track, leg)) = peer.legs.get(&report.ssrc) else { continue };
-            let leg = self.tracks.get_mut(track).and_then(|track| track.leg(*leg));
+            let leg = self.tracks.get(track).and_then(|track| track.leg(*leg));
             let measured = leg.and_then(|leg| leg.round_trip(now, report.last_sender_report, report.delay));
             if let Some(round_trip) = measured {
                 peer.round_trip = round_trip;
@@ -120,7 +120,7 @@ impl Plane {
         let found = self.peers.get(&id).and_then(|peer| peer.legs.get(&ssrc));
         let Some((track, leg)) = found.copied() else { return };
         let Some(track) = self.tracks.get_mut(&track).filter(|track| track.codec.is_video()) else { return };
-        let Some(leg) = track.leg(leg) else { return };
+        let Some(leg) = track.leg_mut(leg) else { return };
         let Some(encoding) = leg.awaits().or(leg.encoding()) else { return };
         if leg.plea.is_heard(now) {
             track.encodings[usize::from(encoding)].requests.want();

@@ -1,6 +1,7 @@
 //! The plane without I/O: datagrams, orders and time in; datagrams and news out.
 
 mod control;
+mod fill;
 mod forward;
 mod media;
 mod orders;
@@ -44,6 +45,8 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Packets sent again.
     pub repairs_out: u64,
+    /// Padding packets sent.
+    pub padding_out: u64,
     /// Datagrams from nobody we know, or of no protocol of ours.
     pub strangers: u64,
     /// Packets that were not authentic, were seen before, or made no sense.

@@ -38,6 +38,10 @@ impl Plane {
             Command::AddLeg { track, spec, target } => self.add_leg(track, spec, target),
             Command::AimLeg { leg, target } => self.aim_leg(leg, target),
             Command::RemoveLeg(leg) => self.remove_leg(leg),
+            Command::Wish { peer, bits_per_second } => {
+                self.peers.get_mut(&peer).ok_or(Refusal::UnknownName)?.wish = bits_per_second;
+                Ok(())
+            }
             Command::RequestKeyFrame(track) => {
                 let track = self.tracks.get_mut(&track).ok_or(Refusal::UnknownName)?;
                 let live = track.encodings.iter_mut().filter(|one| one.is_live(now));
@@ -187,7 +191,7 @@ impl Plane {
         if target.is_some_and(|target| usize::from(target) >= track.encodings.len()) {
             return Err(Refusal::NoSuchEncoding);
         }
-        let leg = track.leg(id).ok_or(Refusal::UnknownName)?;
+        let leg = track.leg_mut(id).ok_or(Refusal::UnknownName)?;
         leg.aim(target);
         if let Some(awaited) = leg.awaits().filter(|_| track.codec.is_video()) {
             track.encodings[usize::from(awaited)].requests.want();
@@ -213,7 +217,7 @@ impl Plane {
             let Some(track) = self.tracks.get_mut(track).filter(|track| track.codec.is_video()) else {
                 continue;
             };
-            if let Some(target) = track.leg(*leg).and_then(|leg| leg.target()) {
+            if let Some(target) = track.leg(*leg).and_then(Leg::target) {
                 track.encodings[usize::from(target)].requests.want();
             }
         }

@@ -38,6 +38,7 @@ impl Plane {
             self.tick_transport(id, now, out);
             self.tick_publisher(id, now, out);
             self.tick_reports(id, now, out);
+            self.tick_filling(id, now, out);
         }
     }
 

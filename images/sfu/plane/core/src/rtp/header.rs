@@ -46,7 +46,7 @@ impl Header {
             return None;
         }
         Some(Self {
-            padded: fixed[0] & 0x20 != 0,
+            padded: fixed[0] & Self::PADDED != 0,
             marker: fixed[1] & 0x80 != 0,
             payload_type: fixed[1] & 0x7F,
             sequence: u16::from_be_bytes([fixed[2], fixed[3]]),
@@ -75,6 +75,9 @@ impl Header {
         out[4..8].copy_from_slice(&timestamp.to_be_bytes());
         out[8..12].copy_from_slice(&ssrc.to_be_bytes());
     }
+
+    /// The flag of the first byte that says "padded".
+    pub const PADDED: u8 = 0x20;
 
     /// Length of what [`Header::write`] writes.
     pub const LENGTH: usize = FIXED;
