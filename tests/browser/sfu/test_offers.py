@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from browser.app.chromium import chromium
-from callcluster_sfu.negotiation import AddPeer, Forward, Outcome
+from callcluster_sfu.negotiation import AddPeer, Forward, Outcome, SetExtensions
 from callcluster_sfu.sdp import parse, serialize
 from kit.sfu_offers import SfuSide
 from playwright.async_api import BrowserContext, Page, Route
@@ -30,6 +30,15 @@ globalThis.client = {
     },
     receive(kind, codecs) {
         this.prefer(this.connection.addTransceiver(kind, { direction: 'recvonly' }), kind, codecs)
+    },
+    describe(position, suffixes) {
+        const transceiver = this.connection.getTransceivers()[position]
+        const extensions = transceiver.getHeaderExtensionsToNegotiate()
+        for (const extension of extensions) {
+            const wanted = suffixes.some(suffix => extension.uri.endsWith(suffix))
+            extension.direction = wanted ? 'sendrecv' : 'stopped'
+        }
+        transceiver.setHeaderExtensionsToNegotiate(extensions)
     },
     prefer(transceiver, kind, codecs) {
         if (!codecs) return
@@ -190,3 +199,18 @@ async def test_a_track_that_nobody_bound_stays_silent_until_it_is(client: Client
     assert seen[1]["direction"] == "inactive"
     _, seen = await client.negotiate({"1": Forward(5, "video", "vp8", "late", "t99")})
     assert seen[1]["direction"] == "recvonly"
+
+
+async def test_a_subscriber_can_ask_for_the_dependency_descriptor_and_little_else(client: Client) -> None:
+    await client.receive("video", ["VP8", "rtx"])
+    plain, _ = await client.negotiate({"0": Forward(5, "video", "vp8", "member", "t5")})
+    wanted = ["mid", "transport-wide-cc-extensions-01", "dependency-descriptor-rtp-header-extension"]
+    await client.run(f"client.describe(0, {wanted})")
+    outcome, seen = await client.negotiate({"0": Forward(5, "video", "vp8", "member", "t5")})
+    assert isinstance(plain.commands[0], AddPeer)
+    assert not plain.commands[0].extensions.dependency
+    (changed,) = outcome.commands
+    assert isinstance(changed, SetExtensions)
+    assert changed.extensions.dependency
+    assert len(outcome.answer.sections[0].extensions) == 3
+    assert seen[0]["direction"] == "recvonly"
