@@ -1,0 +1,118 @@
+//! What subscribers get of their tracks.
+
+use super::*;
+
+#[test]
+fn a_beggar_with_the_wrong_key_costs_the_publisher_little() {
+    let mut world = World::new();
+    let (mut alice, mut bob) = (world.client(1), world.client(2));
+    world.video(1, &alice, &[5]);
+    world.leg(1, 1, &bob);
+    world.receive(alice.address, alice.frame(5, 0, true));
+    let mut requests = 0;
+    for step in 1..200 {
+        let plea = bob.feedback(PictureLossIndication { sender_ssrc: 1, media_ssrc: 1001 });
+        world.receive(bob.address, plea);
+        world.pass(Duration::from_millis(100));
+        let heard = world.heard(&mut alice);
+        let asked = heard.iter().filter(|packet| packet.as_any().is::<PictureLossIndication>()).count();
+        requests += asked;
+        world.receive(alice.address, alice.frame(5, step, asked > 0));
+        if step % 50 == 0 {
+            world.receive(alice.address, check(1, b"secret", false));
+            world.receive(bob.address, check(2, b"secret", false));
+        }
+    }
+    assert!((2..=8).contains(&requests), "in 20 seconds: {requests}");
+}
+
+#[test]
+fn a_repair_is_the_packet_itself_in_a_stream_of_its_own() {
+    let mut world = World::new();
+    let (alice, mut bob) = (world.client(1), world.client(2));
+    world.video(1, &alice, &[5]);
+    world.leg(1, 1, &bob);
+    for index in 0..4 {
+        world.receive(alice.address, alice.frame(5, index, index == 0));
+    }
+    let first = world.got(&mut bob);
+    for _ in 0..2 {
+        let nack = TransportLayerNack {
+            sender_ssrc: 1,
+            media_ssrc: 1001,
+            nacks: vec![NackPair { packet_id: 2, lost_packets: 1 }],
+        };
+        let request = bob.feedback(nack);
+        world.receive(bob.address, request);
+    }
+    let repairs = world.got(&mut bob);
+    assert_eq!(repairs.len(), 4);
+    for (repair, original) in repairs.iter().zip([&first[1], &first[2], &first[1], &first[2]]) {
+        assert_eq!((repair.header.ssrc, repair.header.payload_type), (2001, RTX));
+        assert_eq!(repair.header.timestamp, original.header.timestamp);
+        assert_eq!(repair.payload[..2], original.header.sequence.to_be_bytes());
+        assert_eq!(repair.payload[2..], original.payload);
+    }
+}
+
+/// Passes `time` while `client` reports every packet at once; returns the bytes that went to it.
+fn pass_with_feedback(world: &mut World, client: &mut Client, time: Duration) -> usize {
+    let until = world.now + time;
+    let mut arrivals = crate::feedback::Arrivals::default();
+    let mut bytes = 0;
+    while world.now < until {
+        world.pass(TICK);
+        bytes +=
+            world.out.iter().filter(|(to, _)| *to == client.address).map(|(_, one)| one.len()).sum::<usize>();
+        for got in world.got(client) {
+            assert_eq!((got.header.ssrc, got.header.padded), (2001, true), "padding, as a retransmission");
+            arrivals.arrived(got.transport_sequence, world.now);
+        }
+        world.out.clear();
+        for feedback in arrivals.take(1, 1001) {
+            let datagram = client.feedback(feedback);
+            world.receive(client.address, datagram);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn a_link_is_filled_up_to_the_estimate_only_for_who_wishes_for_more() {
+    let mut world = World::new();
+    let (alice, mut bob) = (world.client(1), world.client(2));
+    world.video(1, &alice, &[5]);
+    world.leg(1, 1, &bob);
+    world.receive(alice.address, alice.frame(5, 0, true));
+    let mut first = crate::feedback::Arrivals::default();
+    first.arrived(world.got(&mut bob)[0].transport_sequence, world.now);
+    let feedback = bob.feedback(first.take(1, 1001).remove(0));
+    world.receive(bob.address, feedback);
+    let idle = pass_with_feedback(&mut world, &mut bob, Duration::from_millis(200));
+    assert!(idle < 500, "reports alone: {idle}");
+    world.order(Command::Wish { peer: bob.id, bits_per_second: 900_000 }).unwrap();
+    let before = world.plane.peers[&bob.id].estimator.bits_per_second();
+    let filled = 8 * pass_with_feedback(&mut world, &mut bob, Duration::from_secs(1)) as u64;
+    let after = world.plane.peers[&bob.id].estimator.bits_per_second();
+    assert!((before * 9 / 10..after * 11 / 10).contains(&filled), "{before} {filled} {after}");
+    pass_with_feedback(&mut world, &mut bob, Duration::from_secs(10));
+    let found = world.plane.peers[&bob.id].estimator.bits_per_second();
+    assert!((900_000..1_000_000).contains(&found), "{found}");
+    let idle = pass_with_feedback(&mut world, &mut bob, Duration::from_secs(1));
+    assert!(idle < 5000, "the wish is met: {idle}");
+}
+
+#[test]
+fn the_dependency_descriptor_travels_in_either_header_form() {
+    let mut world = World::new();
+    let (alice, mut bob) = (world.client(1), world.client(2));
+    world.video(1, &alice, &[5]);
+    world.leg(1, 1, &bob);
+    let structure = [&[0xC0, 0, 9, 0x80][..], &[0x33; 20]].concat();
+    world.receive(alice.address, alice.packet(5, 0, &structure, &[0x10, 1]));
+    world.receive(alice.address, alice.packet(5, 1, &[0xC0, 0, 10], &[0x10, 1]));
+    let got = world.got(&mut bob);
+    assert_eq!(got[0].dependency, structure, "a key frame by its structure");
+    assert_eq!(got[1].dependency, [0xC0, 0, 10]);
+    assert!(got.iter().all(|one| one.mid == b"7"), "the subscriber's own m-line");
+}
