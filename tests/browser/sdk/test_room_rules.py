@@ -145,3 +145,24 @@ async def test_a_call_that_is_left_before_it_is_joined_says_so(open_tab: Opener,
     )
     assert set(codes) <= {"left", "closed", None}
     assert codes[0] == "left"
+
+
+async def test_a_state_that_does_not_get_through_ends_no_call(open_tab: Opener, room: str) -> None:
+    tab = await open_tab()
+    await tab.page.evaluate(
+        """async () => {
+            const { Signal, SignalError } = await import('/sdk/signal.js')
+            const { request } = Signal.prototype
+            window.refused = 0
+            Signal.prototype.request = function (type, content) {
+                if (type !== 'state') return request.call(this, type, content)
+                window.refused += 1
+                return Promise.reject(new SignalError('unavailable', 'the bus is out of reach'))
+            }
+        }"""
+    )
+    await tab.join(room)
+    bob = await (await open_tab()).join(room)
+    await bob.flows()
+    assert await tab.page.evaluate("refused") == 1
+    assert (await tab.look())["states"][-1]["state"] == "joined"

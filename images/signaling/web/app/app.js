@@ -86,7 +86,6 @@ export function createApp(store) {
 
   const app = {
     capture,
-    toast,
 
     /** Shows what the address asks for; run at the start and whenever the fragment changes. */
     async open() {

@@ -278,7 +278,8 @@ export class Call extends EventTarget {
       throw error
     }
     const { state } = this.#media
-    if (Object.values(state).some(Boolean)) await this.#tell('state', state)
+    if (!Object.values(state).some(Boolean)) return
+    this.#tell('state', state).catch(() => undefined) // for display alone: no reason to end a call that stands
   }
 
   /** @param {Grants} grants */
