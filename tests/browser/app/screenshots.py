@@ -45,13 +45,14 @@ async def film(studio: BrowserContext, person: str, path: Path) -> Path:
     return path
 
 
-async def shoot(page: Page, name: str) -> None:
-    """One picture a look."""
+async def shoot(page: Page, name: str, once: str = "body") -> None:
+    """One picture a look, each when ``once`` is on the page."""
     for suffix, scheme, width, height in LOOKS:
         await page.emulate_media(color_scheme=scheme)
         await page.set_viewport_size({"width": width, "height": height})
         await page.mouse.move(1, 1)
         await page.wait_for_timeout(600)  # tiles glide to their places
+        await page.wait_for_selector(once, timeout=60_000)
         path = TARGET / f"{name}{suffix}.png"
         with Image.open(BytesIO(await page.screenshot())) as picture:
             plain = picture.convert("RGB")
@@ -105,7 +106,7 @@ async def main() -> None:
                 await asyncio.sleep(SECONDS_OF_HISTORY)
                 await shoot(amara, "call")
                 await amara.keyboard.press("d")
-                await shoot(amara, "details")
+                await shoot(amara, "details", once=".chip[data-quality='3']")
                 await amara.keyboard.press("e")
                 await shoot(amara, "security")
 
