@@ -41,7 +41,7 @@ impl Arguments {
     }
 }
 
-/// The kernel's id of the plane's thread, and its CPU time so far.
+/// Where the kernel tells about the plane's thread.
 fn plane_thread() -> String {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let mut paths = tasks.map(|entry| entry.unwrap().path());
@@ -104,7 +104,7 @@ fn main() {
     let drained = members.last_mut().unwrap();
 
     let thread = plane_thread();
-    pin("/proc/self", 0);
+    pin(&std::process::id().to_string(), 0);
     pin(&thread, 1);
     let mut arrived = sent;
     let warm_up = Instant::now() + Duration::from_millis(300);

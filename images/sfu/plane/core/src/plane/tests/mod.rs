@@ -1,5 +1,6 @@
 //! The plane in virtual time, without sockets and without a handshake: keys are put in place by hand.
 
+mod allocations;
 mod media;
 mod rooms;
 mod transport;
