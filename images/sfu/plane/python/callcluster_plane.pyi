@@ -33,7 +33,7 @@ class Plane:
     """One UDP port with everything behind it, on a thread of its own.
 
     Raises ValueError for a certificate or an address that cannot be used, OSError when the port is taken, and
-    RuntimeError for every call after close().
+    RuntimeError for every call after close(). Take the reader of fileno() off the loop before close().
     """
 
     def __init__(
