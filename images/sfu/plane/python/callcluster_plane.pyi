@@ -1,16 +1,16 @@
 """The packet plane of the SFU. Orders return at once; what came of them, and all else, comes with drain().
 
 News are tuples:
-("answer", token, refusal or None)      refusal: name-taken, unknown-name, ssrc-spent, no-such-encoding, too-many
+("answer", token, refusal or None)   name-taken, unknown-name, ssrc-spent, no-such-encoding, too-many
 ("connected", peer, SRTP profile)
-("disconnected", peer, why)             why: closed, wrong-fingerprint, handshake-failed, silent
+("disconnected", peer, why)          closed, wrong-fingerprint, handshake-failed, silent
 ("encoding_live", track, encoding)
 ("switched", leg, encoding)
-("estimate", peer, bits per second)     of the link to the client, all datagrams together
-("loudness", track, decibels)           above silence, five times a second while somebody speaks; 0 when it ends
+("estimate", peer, bits per second)  of the link to the client, all datagrams together
+("loudness", track, decibels)        above silence, five times a second while somebody speaks; 0 at the end
 ("statistics", token, counts)
-("lost", count)                         news that nobody fetched in time
-("failed",)                             the socket failed; the plane has ended
+("lost", count)                      news that nobody fetched in time
+("failed",)                          the socket or the plane failed; its thread has ended
 """
 
 from typing import Any
@@ -32,8 +32,8 @@ class Extensions:
 class Plane:
     """One UDP port with everything behind it, on a thread of its own.
 
-    Raises ValueError for a certificate or an address that cannot be used, OSError when the port is taken, and
-    RuntimeError for every call after close(). Take the reader of fileno() off the loop before close().
+    Raises ValueError for a certificate or an address that cannot be used, OSError when the port is taken,
+    and RuntimeError for every call after close(). Take the reader of fileno() off the loop before close().
     """
 
     def __init__(
@@ -52,7 +52,14 @@ class Plane:
     def fileno(self) -> int: ...
     def drain(self) -> list[tuple[Any, ...]]: ...
     def add_peer(
-        self, token: int, peer: int, *, ufrag: bytes, password: bytes, fingerprint: bytes, extensions: Extensions
+        self,
+        token: int,
+        peer: int,
+        *,
+        ufrag: bytes,
+        password: bytes,
+        fingerprint: bytes,
+        extensions: Extensions,
     ) -> None: ...
     def remove_peer(self, token: int, peer: int) -> None: ...
     def restart_ice(self, token: int, peer: int, *, ufrag: bytes, password: bytes) -> None: ...
@@ -86,7 +93,7 @@ class Plane:
     def aim_leg(self, token: int, leg: int, target: int | None) -> None: ...
     def remove_leg(self, token: int, leg: int) -> None: ...
     def wish(self, token: int, peer: int, bits_per_second: int) -> None:
-        """What all that the peer wants would take; above the estimate, padding lets the estimate grow. 0: nothing."""
+        """What all that the peer wants would take; above the estimate, padding lets it grow. 0: nothing."""
 
     def request_key_frame(self, token: int, track: int) -> None: ...
     def ask_statistics(self, token: int) -> None: ...
