@@ -16,7 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -68,14 +68,19 @@ def rust() -> str | None:
     if missing := program("cargo", hint="rustup, or your distribution's, 1.89 or newer")():
         return missing
     asked = subprocess.run(["cargo", "--version"], capture_output=True, text=True)
-    return f"cargo does not run: {asked.stderr.splitlines()[0]}" if asked.returncode else None
+    return f"cargo does not run: {asked.stderr.partition('.')[0].strip()}" if asked.returncode else None
 
 
-def apiserver() -> str | None:
-    """Need kube-apiserver and etcd, in one of the ways that tests/kit/apiserver.py knows."""
+def look_for_apiserver() -> str | None:
+    """Find, or build, kube-apiserver and etcd, in one of the ways that tests/kit/apiserver.py knows."""
     from kit.apiserver import unavailable  # imported late: the static tier must run without the kit
 
     return unavailable()
+
+
+def apiserver() -> str | None:
+    """Need what has been looked for since the start."""
+    return APISERVER_SEARCH[0].result()
 
 
 def commands(*argvs: Sequence[str]) -> Callable[[Tier], Outcome]:
@@ -237,6 +242,7 @@ COTURN = program("turnserver", hint="Debian: coturn")
 CHROMIUM = program("chromium", "chromium-browser", "google-chrome", hint="Debian: chromium")
 NODE = program("node", hint="Debian: nodejs")
 EXTRA: list[str] = []
+APISERVER_SEARCH: list[Future[str | None]] = []
 
 TIERS = (
     Tier(
@@ -284,7 +290,7 @@ TIERS = (
         pytest(
             "tests/integration",
             *("-m", "not redis and not coturn and not apiserver and not browser"),
-            *files_at_once(3),
+            *files_at_once(4),
         ),
     ),
     Tier(
@@ -293,14 +299,14 @@ TIERS = (
         pytest(
             "tests/integration",
             *("-m", "redis and not coturn and not apiserver and not browser"),
-            *files_at_once(3),
+            *files_at_once(4),
         ),
         (REDIS,),
     ),
     Tier(
         "coturn",
         "the agent and real coturn",
-        pytest("tests/integration", "-m", "coturn and not apiserver and not browser", *files_at_once(3)),
+        pytest("tests/integration", "-m", "coturn and not apiserver and not browser", *files_at_once(4)),
         (COTURN,),
     ),
     Tier(
@@ -356,7 +362,7 @@ def main() -> int:
         return 2
     sys.path.insert(0, str(ROOT / "tests"))
     if not only or "apiserver" in only:
-        ThreadPoolExecutor(1).submit(apiserver)
+        APISERVER_SEARCH.append(ThreadPoolExecutor(1).submit(look_for_apiserver))
     outcomes: dict[str, Outcome] = {}
     why: dict[str, str] = {}
     for tier in TIERS:

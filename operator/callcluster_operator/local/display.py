@@ -20,8 +20,6 @@ COMPONENTS = (names.REDIS, names.TURN, names.SIGNALING)
 NOT_READY = "not ready"
 _STARTING = frozenset({CREATING, STARTING, TERMINATING})
 """Reasons that pass by themselves."""
-
-
 _FOR_PEOPLE = {
     (conditions.PROGRESSING, "Paused"): CLUSTER,
     (conditions.READY, "NameTaken"): CLUSTER,
@@ -36,7 +34,7 @@ _ADVICE = {
 """What to add to the reason why a component does not run."""
 
 
-def wishes(callcluster: Object) -> dict[str, str]:
+def to_do(callcluster: Object) -> dict[str, str]:
     """What people have to do before it goes on: one line each, of a component or of the whole."""
     return {
         _FOR_PEOPLE[condition["type"], condition["reason"]]: condition["message"]

@@ -18,7 +18,7 @@ from typing import Any
 from callcluster_operator.local.control_socket import ControlSocket, state_directory
 from callcluster_operator.local.controller import Controller
 from callcluster_operator.local.deployments import is_ready
-from callcluster_operator.local.display import lines, wishes
+from callcluster_operator.local.display import lines, to_do
 from callcluster_operator.local.node import Node, StoreRegistry
 from callcluster_operator.local.ports import is_free, pick
 from callcluster_operator.local.process import Warden
@@ -156,7 +156,7 @@ class Runtime:
         """What there is to say of each component, and of the whole, at this moment."""
         said = lines(await self.store.list(POD, namespace=self.namespace), self.url)
         for callcluster in await self.store.list(CALL_CLUSTER, namespace=self.namespace):
-            said |= wishes(callcluster)
+            said |= to_do(callcluster)
         return said
 
     async def failed(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from callcluster_operator.local.display import CLUSTER, Display, lines, said_by, wishes
+from callcluster_operator.local.display import CLUSTER, Display, lines, said_by, to_do
 from callcluster_operator.objects import Object
 from callcluster_operator.planning import names
 
@@ -54,11 +54,11 @@ def test_what_only_people_can_mend_is_said() -> None:
         condition("SignalingAvailable", "SecretMissing"),
         condition("TURNAvailable", "PodsNotReady"),
     ]
-    assert wishes({"status": {"conditions": conditions}}) == {
+    assert to_do({"status": {"conditions": conditions}}) == {
         CLUSTER: "Progressing Paused",
         names.SIGNALING: "SignalingAvailable SecretMissing",
     }
-    assert wishes({}) == {}
+    assert to_do({}) == {}
 
 
 def test_a_second_pause_is_said_like_the_first() -> None:
