@@ -29,6 +29,7 @@ class Nodes:
         self._lock = asyncio.Lock()
         self._nodes: tuple[Object, ...] = ()
         self._read_at = float("-inf")
+        self._missed: dict[str, float] = {}
 
     async def around(self, pods: Iterable[Object]) -> tuple[Object, ...]:
         """All nodes, as new as the pods need them.
@@ -36,14 +37,27 @@ class Nodes:
         Raises:
             ClusterError: they can't be read.
         """
-        waiting = [pod["spec"]["nodeName"] for pod in pods if _waits_for_its_node(pod)]
+        waiting = {pod["spec"]["nodeName"] for pod in pods if _waits_for_its_node(pod)}
         async with self._lock:
-            known = {node["metadata"]["name"] for node in self._nodes}
             most = WAITING_AGE_SECONDS if waiting else MAX_AGE_SECONDS
-            if not known.issuperset(waiting) or not 0 <= self._clock() - self._read_at < most:
+            is_new = not self._missed.keys() >= self._unknown(waiting)
+            if is_new or not 0 <= self._clock() - self._read_at < most:
                 self._nodes = tuple(map(_pruned, await self._cluster.list(NODE)))
                 self._read_at = self._clock()
+            self._note_missed(waiting)
             return self._nodes
+
+    def _unknown(self, wanted: set[str]) -> set[str]:
+        return wanted - {node["metadata"]["name"] for node in self._nodes}
+
+    def _note_missed(self, wanted: set[str]) -> None:
+        """Keep the names that the last read lacks: a pod may go on naming a deleted node for minutes."""
+        now = self._clock()
+        self._missed.update(dict.fromkeys(self._unknown(wanted), now))
+        lacking = self._unknown(set(self._missed))
+        self._missed = {
+            name: at for name, at in self._missed.items() if name in lacking and now - at < MAX_AGE_SECONDS
+        }
 
 
 def _waits_for_its_node(pod: Object) -> bool:

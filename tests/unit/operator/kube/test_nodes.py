@@ -64,6 +64,21 @@ async def test_a_server_on_an_unknown_node_is_reason_to_look_at_once() -> None:
     assert [node["metadata"]["name"] for node in found] == ["n1"]
 
 
+async def test_deleted_nodes_that_servers_still_name_are_not_looked_for_in_each_pass() -> None:
+    world = World()
+    await world.add("n1")
+    for _ in range(5):
+        # Those of two CallClusters: each asks for its own.
+        await world.nodes.around([PLACED, turn_pod("gone")])
+        await world.nodes.around([turn_pod("lost")])
+        assert world.store.reads == 2, "one look for each name"
+        world.now += 1
+    await world.add("gone")
+    found = await world.nodes.around([turn_pod("gone")])
+    assert [node["metadata"]["name"] for node in found] == ["gone", "n1"]
+    assert world.store.reads == 3
+
+
 async def test_the_address_that_a_server_waits_for_is_soon_seen() -> None:
     world = World()
     await world.add("n1")
