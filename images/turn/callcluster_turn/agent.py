@@ -135,10 +135,7 @@ class Agent:
 
     async def _tell_readiness(self) -> None:
         while True:
-            try:
-                self._readiness.tell(self._ready())
-            except OSError:
-                log.exception("readiness can't be written; trying again")
+            self._readiness.keep_telling(self._ready())
             await asyncio.sleep(READINESS_SECONDS)
 
     def _report(self) -> TURNReport:
