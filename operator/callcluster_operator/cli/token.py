@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from callcluster_operator.local.control_socket import Instance, NotRunningError,
 
 AUDIENCE = "callcluster"
 MIN_SECRET_BYTES = 32
+ROOMS = re.compile(r"[A-Za-z0-9._~*-]{1,128}")
+"""Ids of rooms, and patterns of them: what signaling takes as the claim `room`."""
 
 
 class SecretError(Exception):
@@ -59,9 +62,21 @@ def secret_of(instance: Instance) -> bytes:
     raise SecretError("the running instance has no CallCluster yet")
 
 
+def _room(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not ROOMS.fullmatch(value):
+        raise click.BadParameter("use 1 to 128 of A-Z a-z 0-9 . _ ~ -, and * for any")
+    return value
+
+
+def _user(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not value:
+        raise click.BadParameter("is empty; give the member an id")
+    return value
+
+
 @click.command()
-@click.option("--room", required=True, help="Id of the room.")
-@click.option("--user", required=True, help="Id of the member.")
+@click.option("--room", required=True, callback=_room, help="Id of the room; * stands for any characters.")
+@click.option("--user", required=True, callback=_user, help="Id of the member.")
 @click.option("--ttl", type=click.IntRange(1, 86_400), default=3600, show_default=True, help="In seconds.")
 @click.option("--mod", is_flag=True, help="Let the member moderate.")
 @click.option("--port", type=int, help="Of the running instance, where there are several.")

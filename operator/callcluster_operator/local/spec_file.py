@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import difflib
 import re
+import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -164,7 +165,7 @@ def _object(node: yaml.MappingNode, name: str) -> Object:
             name,
             line,
             "kind",
-            f"{obj.get('kind')} ({obj.get('apiVersion')}) is not known here; use {known}",
+            f"{_brief(obj.get('kind'))} ({_brief(obj.get('apiVersion'))}) is not known here; use {known}",
         )
     obj = _known_fields(obj, node, name)
     if obj["kind"] == "Secret":
@@ -172,6 +173,13 @@ def _object(node: yaml.MappingNode, name: str) -> Object:
     if not isinstance(obj.setdefault("spec", {}), dict):
         raise _error(name, _line(node, ("spec",)), "spec", "must be an object")
     return obj
+
+
+def _brief(value: object) -> str:
+    """A value of the file, however much aliases have made of it."""
+    short = reprlib.Repr()
+    short.maxlevel = 2
+    return value[:64] if isinstance(value, str) else short.repr(value)
 
 
 def _known_fields(obj: Object, node: yaml.MappingNode, name: str) -> Object:

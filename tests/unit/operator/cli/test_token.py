@@ -68,3 +68,18 @@ def test_a_short_secret_ends_in_one_line() -> None:
     assert run.exit_code == 1
     assert run.output.startswith("Error: the JWT secret has 5 bytes")
     assert run.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("room", "user", "said"),
+    [
+        ("a b", "ada", "use 1 to 128 of A-Z a-z 0-9 . _ ~ -, and * for any"),
+        ("r1\n", "ada", "use 1 to 128 of A-Z a-z 0-9 . _ ~ -, and * for any"),
+        ("r1", "", "is empty; give the member an id"),
+    ],
+)
+def test_what_signaling_would_refuse_is_not_signed(room: str, user: str, said: str) -> None:
+    arguments = ["token", "--room", room, "--user", user]
+    run = CliRunner().invoke(callcluster, arguments, env={"JWT_SECRET": SECRET})
+    assert run.exit_code == 2
+    assert said in run.output

@@ -11,6 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[4]
+BOMB = (
+    "x:\n  - &l0 [1]\n"
+    + "".join(f"  - &l{n + 1} [{', '.join([f'*l{n}'] * 9)}]\n" for n in range(12))
+    + "kind: *l12\n"
+)
 CALLCLUSTER = """\
 apiVersion: callcluster.dev/v1alpha1
 kind: CallCluster
@@ -74,6 +79,7 @@ def test_callcluster_rooms_and_secrets_are_read_and_secrets_come_first() -> None
         ("a: \x00", "f: is not YAML: "),
         ("kind: [CallCluster]\napiVersion: {}\n", "f:1: kind: ['CallCluster'] ({}) is not known here"),
         ("a: " + "[" * 3000, "f: is nested too deeply"),
+        (BOMB, "f:1: kind: [[[...], [...], "),
         ("&a {x: *a}", "f:1: kind: None (None) is not known here"),
         (CALLCLUSTER + "sepc: {}\n", "f:7: sepc: is no field; known are apiVersion, kind, metadata, spec"),
         (CALLCLUSTER + "  tls: 2024-99-99\n", "f:1: holds a date, number or tag that can't be read"),
