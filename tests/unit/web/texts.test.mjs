@@ -69,6 +69,7 @@ test('a name shows what it is: no breaks, no hidden or turning marks, whole char
     ['A\u200bd\u2066a\n(you)', 'A d a (you)'],
     ['👩🏽‍🔬 Zoë', '👩🏽‍🔬 Zoë'],
     ['\u200b', ''],
+    ['A\u00add\u3164a\u{e0041}', 'A d a'],
     ['🎩'.repeat(100), '🎩'.repeat(80)],
   ]) {
     assert.equal(await secret.openName('ada-1234', await secret.sealName('ada-1234', given)), seen)

@@ -10,8 +10,8 @@ import { Secret } from './secret.js'
 
 const NONCE_BYTES = 12
 const MAX_NAME_CHARACTERS = 80
-/** Breaks, and marks that hide or turn round what stands next to them: one name could look like another. */
-const DECEPTIVE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]+/gu
+/** Breaks, and marks that hide or turn round what stands next to them: one name could look like another. Joiners and variation selectors belong to scripts and emoji. */
+const DECEPTIVE = /(?:[\p{Cc}\p{Zl}\p{Zp}\u2800]|(?![\u200c\u200d\ufe00-\ufe0f])\p{Default_Ignorable_Code_Point})+/gu
 
 export class RoomSecret {
   #room
