@@ -56,7 +56,7 @@ test('a message opens only with the recipient, info, aad, PSK and PSK id that it
 })
 
 test('a public key of low order is refused', async () => {
-  await assert.rejects(hpke.seal(new Uint8Array(32), message, context))
+  await assert.rejects(hpke.seal(new Uint8Array(32), message, context), hpke.UnusableKeyError)
 })
 
 test('a PSK without an id, or too short, is refused', async () => {

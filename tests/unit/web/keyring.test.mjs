@@ -207,6 +207,87 @@ test('a key id beyond the scheme is not learned', async () => {
   assert.deepEqual(await receiving.open(frame(await far.seal(frame(plain)))), { missing: null })
 })
 
+/** Has a frame opened, and all keys forgotten `turns` turns of the event loop after that began. */
+async function openAndForget(receiving, sealed, turns = 0) {
+  const opening = receiving.open(frame(sealed))
+  for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate)
+  receiving.forget()
+  return opening
+}
+
+test('a key that is forgotten while it opens a frame opens neither this one nor any other', async () => {
+  const { sending, receiving } = await pair()
+  const [inFlight, later] = [await sending.seal(frame(plain)), await sending.seal(frame(plain))]
+  assert.equal(data(await openAndForget(receiving, inFlight)), null)
+  assert.deepEqual(await receiving.open(frame(later)), { missing: KID })
+})
+
+test('a key that is forgotten while it opens a frame leaves no ratchet of zeros behind', async () => {
+  const { sending, receiving } = await pair()
+  await openAndForget(receiving, await sending.seal(frame(plain)))
+  const forger = new SendingKey()
+  await forger.use(KID + 1, await ratchet(SUITE, new Uint8Array(64)))
+  assert.deepEqual(await receiving.open(frame(await forger.seal(frame(plain)))), { missing: KID + 1 })
+})
+
+test('a step opens nothing any more once the key before it is forgotten, at whatever moment that comes', async () => {
+  for (const from of [base(1), new Uint8Array(64)]) {
+    const sending = new SendingKey()
+    await sending.use(KID + 1, await ratchet(SUITE, from))
+    for (let turns = 0; turns < 40; turns += 1) {
+      const { clock, receiving } = await pair()
+      await openAndForget(receiving, await sending.seal(frame(plain)), turns)
+      clock.ms += 1_000
+      assert.deepEqual(await receiving.open(frame(await sending.seal(frame(plain)))), { missing: KID + 1 }, `${turns} turns`)
+    }
+  }
+})
+
+test('a step that opens a frame as its generation is replaced does not outlive it', async () => {
+  const late = new SendingKey()
+  await late.use(KID + 1, await ratchet(SUITE, base(1)))
+  for (let turns = 0; turns < 40; turns += 1) {
+    const { clock, receiving } = await pair()
+    const opening = receiving.open(frame(await late.seal(frame(plain))))
+    for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate)
+    await receiving.learn(makeKid(8, 0), base(2))
+    assert.ok(data(await opening))
+    clock.ms += 10_000
+    assert.deepEqual(await receiving.open(frame(await late.seal(frame(plain)))), { missing: KID + 1 }, `${turns} turns`)
+  }
+})
+
+test('a key that is crowded out while it opens frames is not kept', async () => {
+  const { sending, receiving } = await pair()
+  for (let n = 0; n < 15; n += 1) await receiving.learn(makeKid(100 + n, 0), base(n + 10))
+  let crowded = false
+  const last = receiving.learn(makeKid(200, 0), base(9)).then(() => (crowded = true))
+  const openings = []
+  while (!crowded) openings.push(receiving.open(frame(await sending.seal(frame(plain)))))
+  await Promise.all([last, ...openings])
+  assert.deepEqual(await receiving.open(frame(await sending.seal(frame(plain)))), { missing: KID })
+})
+
+test('a frame whose key runs out while it opens is refused', async () => {
+  const { clock, sending, receiving } = await pair()
+  await receiving.learn(makeKid(8, 0), base(2))
+  const opening = receiving.open(frame(await sending.seal(frame(plain))))
+  clock.ms += 10_000
+  receiving.expire()
+  assert.equal(data(await opening), null)
+})
+
+test('a key that is forgotten while it is learned is not held, and is overwritten', async () => {
+  const { sending } = await pair()
+  const receiving = new ReceivingKeys(() => 0)
+  const given = base(1)
+  const learning = receiving.learn(KID, given)
+  receiving.forget()
+  await learning
+  assert.deepEqual(given, new Uint8Array(64))
+  assert.deepEqual(await receiving.open(frame(await sending.seal(frame(plain)))), { missing: KID })
+})
+
 test('a sender that floods a receiver with keys has sixteen of them held, and they are overwritten when they go', async () => {
   const { receiving } = await pair()
   const given = Array.from({ length: 40 }, (_, seed) => base(seed + 10))

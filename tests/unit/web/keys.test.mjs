@@ -5,6 +5,7 @@ import { fromB64, toB64 } from '../../../images/signaling/web/sdk/encode.js'
 import { generationOf, stepOf } from '../../../images/signaling/web/sdk/kid.js'
 import { callOf, carry, Clock, makeIdentity, Member, SECRET } from './members.mjs'
 
+const HOUR = 3_600_000
 const kidOf = (member) => member.used.at(-1)
 
 test('members who join one after the other read each other', async () => {
@@ -280,6 +281,25 @@ test('one member with a poisonous key does not keep the others from theirs', asy
   assert.equal(await bob.open(ada.sid, await ada.seal('fine')), 'fine')
 })
 
+test('a key that can be sealed to nobody breaks the exchange, instead of leaving everyone without one', async () => {
+  const clock = new Clock()
+  const identity = await makeIdentity()
+  const ada = await Member.make('ada-1234', clock, { identity })
+  const bob = await Member.make('bob-1234', clock)
+  identity.privateKey = await crypto.subtle.importKey('raw', identity.publicKey, { name: 'Ed25519' }, true, ['verify'])
+  await ada.keys.joined([bob.line])
+  assert.equal(ada.broken.length, 1)
+})
+
+test('members whose bundles run out together, as a new key is due, break nothing', async () => {
+  const clock = new Clock()
+  const [ada] = await callOf(clock, ['ada-1234', 'bob-1234', 'cid-1234'])
+  clock.ms += 24 * HOUR
+  await ada.settled()
+  assert.deepEqual([ada.keys.trusts('bob-1234'), ada.keys.trusts('cid-1234')], [false, false])
+  assert.deepEqual(ada.broken, [])
+})
+
 test('all members see the same code, and another identity changes it', async () => {
   const clock = new Clock()
   const [ada, bob] = await callOf(clock, ['ada-1234', 'bob-1234'])
@@ -306,8 +326,6 @@ test('after drop nothing is sent, opened or trusted', async () => {
   assert.deepEqual(ada.sent, [])
   assert.equal(ada.keys.trusts(bob.sid), false)
 })
-
-const HOUR = 3_600_000
 
 test('a bundle is refreshed once, ten to twelve hours after it was made, under the same keys', async () => {
   const clock = new Clock()

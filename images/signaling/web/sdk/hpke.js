@@ -25,6 +25,9 @@ export const MODE_PSK = 0x01
 
 const NONE = new Uint8Array(0)
 
+/** A public key with which no secret can be shared, for instance a point of small order. */
+export class UnusableKeyError extends Error {}
+
 /**
  * @typedef {object} Context
  * @property {Uint8Array} info
@@ -44,6 +47,7 @@ export async function generateKeyPair() {
  * @param {Uint8Array} plaintext
  * @param {Context & {ephemeral?: CryptoKeyPair}} context  `ephemeral` is for published vectors alone.
  * @returns {Promise<{enc: Bytes, ciphertext: Bytes}>}
+ * @throws {UnusableKeyError} where the recipient's key is at fault
  */
 export async function seal(recipient, plaintext, context) {
   const ephemeral = context.ephemeral ?? (await generateKeyPair())
@@ -64,7 +68,7 @@ export async function seal(recipient, plaintext, context) {
  * @param {Uint8Array} ciphertext
  * @param {Context} context
  * @returns {Promise<Bytes>}
- * @throws {DOMException} `OperationError` where anything does not fit
+ * @throws {UnusableKeyError | DOMException} `OperationError` where anything else does not fit
  */
 export async function open(recipient, enc, ciphertext, context) {
   const publicKey = new Uint8Array(await crypto.subtle.exportKey('raw', recipient.publicKey))
@@ -84,12 +88,25 @@ export async function open(recipient, enc, ciphertext, context) {
  * @param {Bytes} kemContext
  */
 async function sharedSecret(privateKey, publicKey, kemContext) {
-  const peer = await crypto.subtle.importKey('raw', concat(publicKey), { name: 'X25519' }, true, [])
-  // WebCrypto refuses the all-zero result of a low-order point, as RFC 9180 section 7.1.4 demands.
-  const dh = new Uint8Array(await crypto.subtle.deriveBits({ name: 'X25519', public: peer }, privateKey, 256))
+  const dh = await diffieHellman(privateKey, publicKey)
   const suite = concat(bytesOf('KEM'), u16(KEM))
   const prk = await labeledExtract(suite, NONE, 'eae_prk', dh)
   return labeledExpand(suite, prk, 'shared_secret', kemContext, 32)
+}
+
+/**
+ * @param {CryptoKey} privateKey
+ * @param {Uint8Array} publicKey
+ */
+async function diffieHellman(privateKey, publicKey) {
+  try {
+    const peer = await crypto.subtle.importKey('raw', concat(publicKey), { name: 'X25519' }, true, [])
+    // WebCrypto refuses the all-zero result of a low-order point, as RFC 9180 section 7.1.4 demands.
+    return new Uint8Array(await crypto.subtle.deriveBits({ name: 'X25519', public: peer }, privateKey, 256))
+  } catch (error) {
+    const isOfKey = error instanceof DOMException && ['DataError', 'OperationError'].includes(error.name)
+    throw isOfKey ? new UnusableKeyError('nothing can be sealed with this public key', { cause: error }) : error
+  }
 }
 
 /**

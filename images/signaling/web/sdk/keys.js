@@ -1,4 +1,5 @@
 import { openEnvelope, sealEnvelope } from './envelope.js'
+import { UnusableKeyError } from './hpke.js'
 import { OwnBundle } from './own_bundle.js'
 import { OwnKey } from './own_key.js'
 import { Trust } from './trust.js'
@@ -160,7 +161,7 @@ export class KeyExchange {
    */
   left(sid, reason) {
     return this.#do(async () => {
-      if (this.#trust.remove(sid)) await this.#part(sid, reason)
+      if (this.#trust.remove(sid)) await this.#part([sid], reason)
       await this.#changed()
     })
   }
@@ -269,20 +270,24 @@ export class KeyExchange {
   /** Parts with members whose bundle has run out: they get no key and none of theirs counts. */
   async #expire() {
     const over = this.#trust.expire()
-    for (const sid of over) await this.#part(sid, 'timeout')
-    if (over.length) await this.#changed()
+    if (!over.length) return
+    await this.#part(over, 'timeout')
+    await this.#changed()
   }
 
   /**
-   * A member that was trusted is so no more.
+   * Members that were trusted are so no more.
    *
-   * @param {string} sid
+   * @param {string[]} sids
    * @param {string} reason
    */
-  async #part(sid, reason) {
-    this.#partners.delete(sid)
-    this.#o.frames.forget(sid)
-    this.#own.lost(sid, reason, this.#now())
+  async #part(sids, reason) {
+    // All before the next step, which may renew the key: it would be sealed to one that is trusted no more.
+    for (const sid of sids) {
+      this.#partners.delete(sid)
+      this.#o.frames.forget(sid)
+      this.#own.lost(sid, reason, this.#now())
+    }
     await this.#pass()
   }
 
@@ -330,8 +335,9 @@ export class KeyExchange {
         const content = { kid, baseKey, seq: this.#nextSeq(), ts: this.#now() }
         try {
           return [{ to, body: await sealEnvelope(relation, content, { identity, recipient }) }]
-        } catch {
-          this.#own.skip(to) // its public key is of small order: nothing can be sealed to it
+        } catch (error) {
+          if (!(error instanceof UnusableKeyError)) throw error
+          this.#own.skip(to) // the others get theirs none the less
           return []
         }
       }),

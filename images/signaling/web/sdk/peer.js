@@ -82,7 +82,12 @@ export class Peer {
    * @param {MediaStreamTrack | null} track
    */
   async setTrack(source, track) {
-    if (!this.#closed) await this.#lanes.get(source)?.sender.replaceTrack(track)
+    if (this.#closed) return
+    try {
+      await this.#lanes.get(source)?.sender.replaceTrack(track)
+    } catch (error) {
+      if (!this.#closed) throw error
+    }
   }
 
   /**

@@ -27,6 +27,7 @@ const REPEATED = { missing: null }
  * @property {FrameKey} key
  * @property {ReplayWindow} replay
  * @property {number} expires
+ * @property {boolean} released  Whether it was forgotten, and its base key overwritten.
  */
 
 /**
@@ -37,6 +38,7 @@ export class ReceivingKeys {
   #held = new Map()
   /** @type {Map<number, ReplayWindow>} of keys held once: one that comes back opens nothing twice */
   #windows = new Map()
+  #timesForgotten = 0
   #speculateAfter = -Infinity
   #now
   opened = 0
@@ -52,14 +54,17 @@ export class ReceivingKeys {
   }
 
   /**
-   * Takes a key that its sender gave. Keys before it open frames for a while yet.
+   * Takes over a key that its sender gave. Keys before it open frames for a while yet.
    *
    * @param {number} kid
    * @param {Uint8Array} baseKey
    */
   async learn(kid, baseKey) {
     if (this.#held.has(kid) || kid > MAX_KID) return
-    const key = await this.#prepare(kid, baseKey, Infinity)
+    const forgotten = this.#timesForgotten
+    const key = await this.#prepare(kid, baseKey)
+    if (forgotten !== this.#timesForgotten) return void baseKey.fill(0)
+    if (this.#held.has(kid)) return
     this.#supersede((old) => !isLaterStep(old, kid))
     this.#hold(kid, key)
   }
@@ -78,8 +83,9 @@ export class ReceivingKeys {
     return result
   }
 
-  /** Forgets all keys: the member left. */
+  /** Forgets all keys: the member left. What is being learned or opened meanwhile comes to nothing. */
   forget() {
+    this.#timesForgotten += 1
     for (const kid of this.#held.keys()) this.#release(kid)
   }
 
@@ -106,8 +112,9 @@ export class ReceivingKeys {
     if (header.kid > BigInt(MAX_KID)) return REFUSED
     const kid = Number(header.kid)
     const held = this.#held.get(kid)
-    const candidate = held ?? (await this.#ratchetTo(kid))
-    if (!candidate) return { missing: kid }
+    const origin = held ?? this.#stepBefore(kid)
+    const candidate = held ?? (origin && (await this.#ratchetTo(kid, origin)))
+    if (!origin || !candidate) return { missing: kid }
     if (!candidate.replay.admits(header.ctr)) return candidate.replay.has(header.ctr) ? REPEATED : REFUSED
     let rest
     try {
@@ -116,7 +123,9 @@ export class ReceivingKeys {
       if (!held) this.#speculateAfter = this.#now() + SPECULATION_PAUSE_MS
       return REFUSED
     }
-    // Another track may have got here first while this one waited.
+    // Released while this frame waited: what came of it may be a ratchet of zeros, and opens nothing any more.
+    if (origin.released) return REFUSED
+    // Another track may have got here first meanwhile.
     const { replay } = this.#held.get(kid) ?? this.#advance(kid, candidate)
     if (!replay.admits(header.ctr)) return REPEATED
     replay.accept(header.ctr)
@@ -127,27 +136,35 @@ export class ReceivingKeys {
    * A later step of a generation that is held. It is kept only once it opened a frame.
    *
    * @param {number} kid
+   * @param {HeldKey} origin  The caller's to check afterwards: it may be released meanwhile.
    * @returns {Promise<HeldKey | null>}
    */
-  async #ratchetTo(kid) {
-    const from = Math.max(-1, ...[...this.#held.keys()].filter((have) => isLaterStep(kid, have)))
-    const steps = stepOf(kid) - stepOf(from)
+  async #ratchetTo(kid, origin) {
+    const steps = stepOf(kid) - stepOf(Number(origin.key.kid))
     // Every forged frame could ask for this work: after one that did not open, none is done for a while.
-    if (from < 0 || steps > MAX_STEPS_AHEAD || this.#now() < this.#speculateAfter) return null
-    const held = /** @type {HeldKey} */ (this.#held.get(from))
-    let next = held.baseKey
+    if (steps > MAX_STEPS_AHEAD || this.#now() < this.#speculateAfter) return null
+    let next = origin.baseKey
     for (let step = 0; step < steps; step += 1) next = await ratchet(SUITE, next)
-    if (this.#held.get(from) !== held) return null // released meanwhile: this may be a ratchet of zeros
-    return this.#prepare(kid, next, held.expires)
+    return this.#prepare(kid, next)
   }
 
   /**
-   * Keeps a step that opened a frame. It lives no longer than the generation that it belongs to.
+   * The newest key from which a ratchet leads to this one.
+   *
+   * @param {number} kid
+   */
+  #stepBefore(kid) {
+    return this.#held.get(Math.max(-1, ...[...this.#held.keys()].filter((have) => isLaterStep(kid, have))))
+  }
+
+  /**
+   * Keeps a step that opened a frame, while one before it is held. It lives no longer than their generation.
    *
    * @param {number} kid
    * @param {HeldKey} key
    */
   #advance(kid, key) {
+    key.expires = /** @type {HeldKey} */ (this.#stepBefore(kid)).expires
     this.#supersede((old) => isLaterStep(kid, old))
     return this.#hold(kid, key)
   }
@@ -172,19 +189,21 @@ export class ReceivingKeys {
 
   /** @param {number} kid */
   #release(kid) {
-    this.#held.get(kid)?.baseKey.fill(0)
+    const held = this.#held.get(kid)
+    if (!held) return
+    held.released = true
+    held.baseKey.fill(0)
     this.#held.delete(kid)
   }
 
   /**
    * @param {number} kid
    * @param {Uint8Array} baseKey
-   * @param {number} expires
    * @returns {Promise<HeldKey>}
    */
-  async #prepare(kid, baseKey, expires) {
+  async #prepare(kid, baseKey) {
     const key = await frameKey(SUITE, BigInt(kid), baseKey, 'decrypt')
-    return { baseKey, key, replay: this.#windows.get(kid) ?? new ReplayWindow(), expires }
+    return { baseKey, key, replay: this.#windows.get(kid) ?? new ReplayWindow(), expires: Infinity, released: false }
   }
 }
 
