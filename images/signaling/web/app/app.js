@@ -4,7 +4,7 @@ import { makeJoinLink, makeRoomSecret, missingFeatures, parseJoinLink } from '..
 import { canShareScreen, createCapture } from './capture.js'
 import { recall, remember } from './memory.js'
 import { createSession } from './session.js'
-import { nameOf } from './state.js'
+import { SOURCES, nameOf } from './state.js'
 
 /** @typedef {import('./state.js').PageStore} PageStore */
 /** @typedef {import('./state.js').Source} Source */
@@ -12,8 +12,6 @@ import { nameOf } from './state.js'
 /** @typedef {ReturnType<typeof createApp>} App */
 
 const TOAST_MS = 5_000
-/** @type {Source[]} */
-const SOURCES = ['mic', 'cam', 'screen']
 const DEVICES = { mic: 'microphone', cam: 'camera', screen: 'screen' }
 const MUTED = {
   mic: 'A moderator muted your microphone.',

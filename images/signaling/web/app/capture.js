@@ -1,5 +1,7 @@
 /** Camera, microphone and screen: opens them, turns them off and on, and says in the store how that went. */
 
+import { SOURCES } from './state.js'
+
 /** @typedef {import('./state.js').PageStore} PageStore */
 /** @typedef {import('./state.js').Source} Source */
 /** @typedef {import('./state.js').Capture} Capture */
@@ -143,7 +145,7 @@ export function createCapture(store, page) {
     },
 
     releaseAll() {
-      for (const source of /** @type {Source[]} */ (['mic', 'cam', 'screen'])) release(source)
+      for (const source of SOURCES) release(source)
     },
   }
 }

@@ -3,8 +3,9 @@
 import { Call } from '../sdk/index.js'
 import { judge } from './encryption.js'
 import { SPEECH, meter } from './level.js'
-import { initialCall, isSending, others } from './state.js'
-import { WARNINGS } from './warnings.js'
+import { mirror } from './mirror.js'
+import { SOURCES, initialCall, others } from './state.js'
+import { NOT_SENT, WARNINGS } from './warnings.js'
 
 /** @typedef {import('./state.js').PageStore} PageStore */
 /** @typedef {import('./state.js').State} State */
@@ -14,8 +15,6 @@ import { WARNINGS } from './warnings.js'
 const STATS_EVERY_MS = 2_000
 const SPEECH_EVERY_MS = 200
 const HISTORY = 30
-/** @type {Source[]} */
-const SOURCES = ['mic', 'cam', 'screen']
 /** @type {Pick<State, 'panel' | 'dialog' | 'moderating'>} */
 const NOTHING_OPEN = { panel: null, dialog: null, moderating: '' }
 
@@ -88,35 +87,6 @@ export function createSession(store, page) {
     })
   }
 
-  /** Sends each track and each state once, when it changes. @param {Call} joined */
-  function mirror(joined) {
-    /** @type {Partial<Record<Source, MediaStreamTrack | null>>} */
-    const sent = {}
-    let told = ''
-    const sync = () => {
-      const { capture, hand } = store.get()
-      for (const source of SOURCES) {
-        const track = capture[source].status === 'on' ? capture[source].track : null
-        if ((sent[source] ?? null) === track) continue
-        sent[source] = track
-        // What may not be sent is let go of when the grants are known.
-        joined.setTrack(source, track).catch(() => {})
-      }
-      const state = {
-        audio: isSending(capture.mic),
-        video: isSending(capture.cam),
-        screen: isSending(capture.screen),
-        hand,
-      }
-      if (told === JSON.stringify(state)) return
-      told = JSON.stringify(state)
-      // A state that doesn't get through is said again by the SDK when it has reconnected.
-      joined.setState(state).catch(() => {})
-    }
-    sync()
-    return store.subscribe(sync)
-  }
-
   /** @param {Call} joined */
   function watchStats(joined) {
     const timer = setInterval(async () => {
@@ -146,7 +116,10 @@ export function createSession(store, page) {
       expose(joined)
       store.set({ screen: 'call', call: initialCall(), ending: null, hand: false, ...NOTHING_OPEN })
       listen(joined)
-      stops = [mirror(joined), watchStats(joined), watchSpeech(store, put), everySecond(store)]
+      const mirrored = mirror(store, joined, (source) => {
+        if (call === joined) page.toast(NOT_SENT[source], 'bad')
+      })
+      stops = [mirrored, watchStats(joined), watchSpeech(store, put), everySecond(store)]
       // A refusal arrives as the state `ended`, too.
       await joined.join().catch(() => {})
     },

@@ -64,6 +64,9 @@
  * @property {string[]} missing What this browser lacks for encrypted calls.
  */
 
+/** @type {Source[]} */
+export const SOURCES = ['mic', 'cam', 'screen']
+
 /** @returns {Capture} */
 const noCapture = () => ({ status: 'off', track: null, wanted: false })
 
@@ -101,7 +104,7 @@ export function initialCall() {
     tracks: {},
     encryption: { state: 'waiting', suspects: [], sample: null, strikes: 0 },
     locked: false,
-    grants: { pub: ['mic', 'cam', 'screen'], msg: true, mod: false },
+    grants: { pub: SOURCES, msg: true, mod: false },
     code: '',
     codeChanged: 0,
     compared: null,

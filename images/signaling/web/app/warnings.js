@@ -16,3 +16,15 @@ export const WARNINGS = {
     tone: 'bad',
   },
 }
+
+/** Where a connection would not take a change of what is sent. @type {Record<import('./state.js').Source, string>} */
+export const NOT_SENT = {
+  mic: notSent('microphone'),
+  cam: notSent('camera'),
+  screen: notSent('screen share'),
+}
+
+/** @param {string} what */
+function notSent(what) {
+  return `A change of your ${what} did not reach everyone. If they can’t hear or see you, leave and join again.`
+}
