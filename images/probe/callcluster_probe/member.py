@@ -303,8 +303,6 @@ class Member:
                 keys.joined(member, now)
                 if sid not in self.links:
                     self._link(sid, offers=False)
-            case EventData(kind="renewed", sid=str(sid), bundle=bundle) if sid in keys.remotes:
-                keys.joined(RosterMember(sid, bundle), now)
             case EventData(kind="renewed", sid=str(sid), bundle=Bundle() as renewal):
                 keys.renewed(sid, renewal, now)
             case EventData(kind="left", sid=str(sid)):

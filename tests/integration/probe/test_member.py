@@ -5,6 +5,7 @@ import os
 from contextlib import asynccontextmanager
 
 import pytest
+from callcluster_common.messages.client import BundleData, BundleRefresh
 from callcluster_probe.light import LightMember
 from callcluster_probe.member import MemberSettings
 from callcluster_probe.signaling.client import SignalingError
@@ -67,6 +68,17 @@ async def test_who_leaves_is_forgotten_and_the_key_changes(signaling):
         await eventually(lambda: set(stays.member.links) == {also.member.sid})
         await eventually(lambda: stays.member.keys.own.newest[0] >> 8 != generation)
         await hear_one_another(stays, also)
+
+
+async def test_a_bundle_that_is_renewed_in_the_roster_is_trusted_for_longer(signaling):
+    async with members(*[settings(signaling)] * 2) as (one, other):
+        await hear_one_another(one, other)
+        known = one.member.keys.remotes[other.member.sid]
+        before = known.peer.exp
+        fresh = other.member.keys.bundle(asyncio.get_running_loop().time() + 600)
+        await other.member._client.request(BundleRefresh(d=BundleData(fresh)))
+        await eventually(lambda: known.peer.exp == fresh.exp > before)
+        await hear_one_another(one, other)
 
 
 async def test_a_session_that_the_server_forgot_is_replaced_by_a_new_one(unused_port):

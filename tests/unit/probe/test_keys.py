@@ -401,6 +401,17 @@ def test_the_security_code_covers_members_that_are_not_trusted(room):
     assert alice.security_code() != bob.security_code()
 
 
+def test_the_security_code_follows_what_members_renew(room):
+    alice, bob = room.join("alice-01"), CallKeys(Identity(), "team", "bob-0001", SECRET, EPOCH)
+    bob.enter([room.members["alice-01"]], 0)
+    alice.joined(Member("bob-0001"), 0)
+    assert alice.security_code() != bob.security_code()
+    alice.renewed("bob-0001", bob.bundle(1), 1)
+    assert alice.security_code() == bob.security_code()
+    alice.renewed("bob-0001", Identity().bundle("team", "bob-0001", EPOCH + 60, SECRET), 2)
+    assert alice.security_code() != bob.security_code()
+
+
 @pytest.mark.parametrize("ik", ["A" * 42 + "B", "A" * 42 + "\n", "A" * 20])
 def test_an_identity_key_that_is_none_is_no_part_of_the_security_code(room, ik):
     alice, bob = room.join("alice-01"), room.join("bob-0001")

@@ -147,8 +147,11 @@ class CallKeys:
     def renewed(self, sid: str, renewal: Bundle, now: float) -> None:
         """A member that is here extends its bundle, or tries to."""
         remote = self.remotes.get(sid)
+        if remote is None:
+            return
+        remote.shown = _shown(renewal) or remote.shown
         peer = self._verify(sid, renewal, now)
-        if remote and peer and (remote.peer is None or peer.exp > remote.peer.exp):
+        if peer and (remote.peer is None or peer.exp > remote.peer.exp):
             trusted = remote.peer is not None
             remote.peer = peer
             if not trusted:
@@ -244,7 +247,7 @@ class CallKeys:
         sid = member.sid
         peer = self._verify(sid, member.bundle, now) if member.bundle else None
         keyring = self._keyrings.setdefault(sid, Keyring(sid))
-        remote = self.remotes[sid] = Remote(sid, peer, _shown(member), keyring, now)
+        remote = self.remotes[sid] = Remote(sid, peer, _shown(member.bundle), keyring, now)
         early = [body for sender, body in self._early if sender == sid]
         self._early = [(sender, body) for sender, body in self._early if sender != sid]
         for body in early:
@@ -312,9 +315,9 @@ class CallKeys:
             self._outbox.append(KeySend(d=KeySendData(chunk)))
 
 
-def _shown(member: Member) -> bytes | None:
+def _shown(shown: Bundle | None) -> bytes | None:
     try:
-        ik = unb64(member.bundle.ik) if member.bundle else b""
+        ik = unb64(shown.ik) if shown else b""
     except CryptoError:
         return None
     return ik if len(ik) == IDENTITY_BYTES else None
