@@ -54,9 +54,12 @@ class Caller:
         await self.member.close()
 
     def fail_if_broken(self) -> None:
-        """Raise what ended the sending, which only a bug does."""
+        """Raise what ended the sending or the search for a route, which only a bug does."""
         if self._sending and self._sending.done():
             self._sending.result()
+        for link in self.member.links.values():
+            if link.connection:
+                link.connection.fail_if_broken()
 
     def counts(self, sid: str) -> FrameCounts:
         """Frames that came from ``sid``, on all tracks."""

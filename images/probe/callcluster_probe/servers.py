@@ -15,6 +15,8 @@ from aioice.ice import StunProtocol, relayed_candidate, server_reflexive_candida
 ANSWER_WITHIN_S = 5.0
 RELEASE_WITHIN_S = 2.0
 """A TURN server that does not take its relay back within this time is left to notice by itself."""
+UNREACHABLE = (OSError, UnicodeError, OverflowError)
+"""What connecting raises; the last two for a host name or a port that can't be one."""
 
 
 class Servers:
@@ -54,6 +56,11 @@ class Servers:
         if self._work:
             await asyncio.wait([self._work])
 
+    def fail_if_broken(self) -> None:
+        """Raise what ended the asking, which only a bug does."""
+        if self._work and self._work.done() and not self._work.cancelled():
+            self._work.result()
+
     async def stop(self) -> None:
         """Ask no longer; returns when no socket of an unanswered question is left."""
         self.finished = True
@@ -72,6 +79,14 @@ class Servers:
         await closing
 
     async def _ask(self) -> None:
+        try:
+            await self._ask_all()
+        finally:
+            stopped, self.finished = self.finished, True
+            if not stopped:  # the other side waits for the end of the candidates, whatever came of them
+                await self._ended()
+
+    async def _ask_all(self) -> None:
         async with asyncio.TaskGroup() as questions:
             if self._turn:
                 questions.create_task(self._ask_for_relay(self._turn))
@@ -79,8 +94,6 @@ class Servers:
                 for protocol in self._connection._protocols:
                     if ":" not in protocol.local_candidate.host:
                         questions.create_task(self._ask_for_mapping(protocol, self._stun))
-        self.finished = True
-        await self._ended()
 
     async def _ask_for_relay(self, server: tuple[str, int]) -> None:
         connection = self._connection
@@ -101,8 +114,8 @@ class Servers:
             self.relay_trouble = f"refused: {code} {reason}"
         except (TimeoutError, stun.TransactionError):
             self.relay_trouble = "did not answer"
-        except OSError as error:
-            self.relay_trouble = f"can't be reached: {error.strerror or error}"
+        except UNREACHABLE as error:
+            self.relay_trouble = f"can't be reached: {getattr(error, 'strerror', None) or error}"
         else:
             connection._protocols.append(self._relay)
             for remote in connection.remote_candidates:
@@ -114,7 +127,7 @@ class Servers:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 candidate, _ = await server_reflexive_candidate(protocol, server)
-        except (TimeoutError, stun.TransactionError, OSError):
+        except (stun.TransactionError, *UNREACHABLE):
             return  # this side has its other addresses
         own = protocol.local_candidate
         if (candidate.host, candidate.port) != (own.host, own.port):

@@ -157,6 +157,10 @@ class PeerLink:
         """Why this side can't have a relay, in words; ``None`` while it has one, or may yet get it."""
         return self._servers.relay_trouble
 
+    def fail_if_broken(self) -> None:
+        """Raise what ended the asking for addresses, which only a bug does."""
+        self._servers.fail_if_broken()
+
     async def offer(self) -> str:
         """An offer with the candidates that are known at once; with relays alone, with those.
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from callcluster_common import turn_credentials
 from callcluster_common.messages.types import IceServer
+from callcluster_probe import servers
 from callcluster_probe.probe import ProbeSettings, probe
 from callcluster_probe.webrtc import IceSettings, PeerLink
 from kit.eventually import eventually
@@ -70,6 +71,18 @@ async def test_with_turn_down_a_direct_call_still_works(turn_files):
         report = await probe(ProbeSettings(server.url, duration=1))
     assert report.ok
     assert report.route == "direct"
+
+
+async def test_a_bug_in_the_asking_for_a_relay_is_no_success(turn_files, monkeypatch):
+    async def broken(**_):
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(servers, "relayed_candidate", broken)
+    address = ("turn:127.0.0.1:1?transport=udp",)
+    files = turn_files(address, key_set(new_key("k1")))
+    with signaling(**files) as server, pytest.raises(ExceptionGroup) as raised:
+        await probe(ProbeSettings(server.url, duration=1))
+    assert raised.group_contains(LookupError, match="a bug")
 
 
 class End:

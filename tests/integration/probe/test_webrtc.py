@@ -139,6 +139,38 @@ async def test_the_other_side_hears_when_no_more_addresses_will_come(silent_serv
     await asyncio.gather(one.link.close(), plain.link.close())
 
 
+@pytest.mark.parametrize("place", ["a..b:3478", "127.0.0.1:70000"])
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_an_address_that_can_not_be_one_counts_as_a_server_that_can_not_be_reached(place, transport):
+    turn = IceServer([f"turn:{place}?transport={transport}"], "user", "pass")
+    one = Side(servers=(IceServer([f"stun:{place}"]), turn))
+    await one.link.offer()
+    await eventually(lambda: [ice.end for ice in one.told] == [True])
+    assert one.link.relay_trouble.startswith("can't be reached: ")
+    one.link.fail_if_broken()
+    await one.link.close()
+
+
+@pytest.mark.parametrize("relay_only", [False, True])
+async def test_a_bug_in_the_asking_ends_the_candidates_and_is_raised(
+    silent_servers, relay_only, monkeypatch
+):
+    async def broken(**_):
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(servers, "relayed_candidate", broken)
+    one = Side(servers=silent_servers, relay_only=relay_only)
+    one.link.fail_if_broken()
+    await one.link.offer()
+    if not relay_only:  # with relays alone, the offer waited for the end and says it itself
+        await eventually(lambda: [ice.end for ice in one.told] == [True])
+    assert "end-of-candidates" in one.link._connection.localDescription.sdp
+    with pytest.raises(ExceptionGroup) as raised:
+        one.link.fail_if_broken()
+    assert raised.group_contains(LookupError, match="a bug")
+    await one.link.close()
+
+
 @pytest.mark.parametrize("relay_only", [False, True])
 async def test_closed_at_any_moment_of_an_offer_no_socket_is_left(silent_servers, relay_only):
     before = open_sockets()
