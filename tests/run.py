@@ -312,14 +312,14 @@ TIERS = (
     Tier(
         "browser",
         "calls in headless Chromium, and fifty calls over faults",
-        pytest("tests/browser", "-m", "browser", *files_at_once(2)),
+        pytest("tests/browser", "-m", "browser", *files_at_once(3)),
         (CHROMIUM,),
     ),
     # Last: where the programs are not there yet, they are built while the other tiers run.
     Tier(
         "apiserver",
         "the operator against a real kube-apiserver and etcd",
-        pytest("tests/integration", "-m", "apiserver and not browser", *files_at_once(2)),
+        pytest("tests/integration", "-m", "apiserver and not browser", *files_at_once(3)),
         (apiserver,),
     ),
 )

@@ -46,7 +46,6 @@ async def measure(rounds: int, *, relay: bool) -> tuple[list[float], list[float]
     joined: list[float] = []
     first: list[float] = []
     async with demo() as running, chromium() as browser:
-        await running.up.says("turn       ready", within=60)
         for number in range(rounds + 1):
             room = f"join-{number}"
             policy = "relay" if relay else "all"

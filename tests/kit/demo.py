@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import fcntl
 import os
 import signal
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,12 +77,27 @@ async def demo(*arguments: str, **spec: Any) -> AsyncIterator[Demo]:
         file = directory / "demo.yaml"
         file.write_text(yaml.safe_dump_all(objects))
         turn_port = str(free_turn_port())
-        async with up(
-            "--turn-port", turn_port, *arguments, str(file), port=free_port(), runtime_directory=directory
-        ) as running:
-            line = await running.says("#r=", within=40)
+        async with contextlib.AsyncExitStack() as stack:
+            with _starting_alone():
+                running = await stack.enter_async_context(
+                    up(
+                        *("--turn-port", turn_port, *arguments, str(file)),
+                        port=free_port(),
+                        runtime_directory=directory,
+                    )
+                )
+                line = await running.says("#r=", within=40)
+                await running.says("turn       ready", within=60)
             yield Demo(running, next(word for word in line.split() if "#r=" in word))
             await running.end()
+
+
+@contextlib.contextmanager
+def _starting_alone() -> Iterator[None]:
+    """One start at a time on this machine: all demos look for their control ports in the same place."""
+    with (Path(tempfile.gettempdir()) / "callcluster-test-demo.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def merge(base: Spec, over: Spec) -> None:

@@ -73,7 +73,6 @@ class Fifty:
 @contextlib.asynccontextmanager
 async def fifty_calls() -> AsyncIterator[Fifty]:
     async with demo() as running, chromium() as browser, contextlib.AsyncExitStack() as stack:
-        await running.up.says("turn       ready", within=40)
         gate = asyncio.Semaphore(STARTS_AT_ONCE)
 
         async def start() -> LightCall:

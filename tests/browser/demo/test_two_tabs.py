@@ -78,5 +78,4 @@ async def test_two_tabs_on_the_link_are_in_an_encrypted_call() -> None:
 
 async def test_with_the_relay_forced_the_call_takes_it() -> None:
     async with demo() as running, chromium() as browser:
-        await running.up.says("turn", within=30)
         await call_works(running, browser, running.link + "&relay=1", "relay")
