@@ -42,7 +42,7 @@ REASONS: Mapping[str, str] = {
     "Closing": "The room is to end, and signaling has not confirmed that nobody is in any more.",
     "ClusterNotFound": "The CallCluster that the room names does not exist in this namespace.",
     "Draining": "A TURN server waits for its last relays to end.",
-    "Empty": "Nobody was in the room for `emptyTimeoutSeconds`.",
+    "Empty": "Nobody was in the room for `emptyTimeoutSeconds`, though members could join.",
     "InvalidSpec": "The spec can't be used; the message names the field and the way to mend it.",
     "MaxDuration": "The room was open for `maxDurationSeconds`.",
     "NameTaken": "An object that belongs to somebody else has a name that the operator needs.",

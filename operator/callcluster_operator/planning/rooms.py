@@ -29,7 +29,8 @@ LOOK_SECONDS = 1.0
 class History:
     """What is known of one room's life. Times are Unix seconds."""
 
-    created: float | None = None
+    open_since: float | None = None
+    """Since when members can join without a break; ``None`` while they can't."""
     participants: int = 0
     started: float | None = None
     active: float | None = None
@@ -96,14 +97,14 @@ def decide(installation: Installation, salt: str, *, is_open: bool) -> list[Deci
 
 
 def plan_orphan(room: Object, now: float) -> Plan:
-    """A room whose CallCluster does not exist: say so, and let it end like any other."""
+    """A room whose CallCluster does not exist: say so, and let it end, but not as empty."""
     if "deletionTimestamp" in room["metadata"]:
         return Plan()
     spec = parse_room(room)
     if isinstance(spec, tuple):
         return Plan(_invalid_steps(room, str(spec[0]), now))
     # Nobody serves it, so nobody is in it, and nobody can come in.
-    history = _live_on(_history(room), spec, 0, now, is_shut=True)
+    history = _live_on(_history(room), spec, 0, now, is_open=False, is_shut=True)
     missing = Condition(
         conditions.READY,
         "False",
@@ -127,7 +128,7 @@ def _decide(
     spec = parse_room(room)
     if isinstance(spec, tuple):
         return Decision(_history(room), _invalid_steps(room, str(spec[0]), now))
-    history = _live_on(_history(room), spec, participants, now, is_shut=is_shut)
+    history = _live_on(_history(room), spec, participants, now, is_open=is_open, is_shut=is_shut)
     ready = (
         Condition(conditions.READY, "True", "Active", "members can join")
         if is_open
@@ -148,7 +149,7 @@ def _told_rules(installation: Installation) -> dict[str, RoomRule]:
 
 
 def _live_on(
-    before: History, spec: RoomSpec, participants: int | None, now: float, *, is_shut: bool
+    before: History, spec: RoomSpec, participants: int | None, now: float, *, is_open: bool, is_shut: bool
 ) -> History:
     """The room's life up to now.
 
@@ -157,9 +158,13 @@ def _live_on(
         spec: the room's.
         participants: ``None`` where it is not known.
         now: Unix time in seconds.
+        is_open: whether members can join, as far as signaling is concerned.
         is_shut: whether all of signaling knows that nobody may come in.
     """
-    after = before if participants is None else replace(before, participants=participants)
+    open_since = (now if before.open_since is None else before.open_since) if is_open else None
+    after = replace(before, open_since=open_since)
+    if participants is not None:
+        after = replace(after, participants=participants)
     if (after.participants > 0) != (before.participants > 0):
         after = replace(after, active=now)
     if after.participants and after.started is None:
@@ -186,8 +191,9 @@ def _ends(history: History, spec: RoomSpec) -> Iterator[tuple[str, float]]:
     """When the room would end by itself."""
     if history.started is not None and spec.max_duration_seconds:
         yield "MaxDuration", history.started + spec.max_duration_seconds
-    empty_since = history.created if history.active is None else history.active
-    if empty_since is not None and not history.participants and spec.empty_timeout_seconds:
+    # That nobody is in says something only of time in which people could have come in.
+    if history.open_since is not None and not history.participants and spec.empty_timeout_seconds:
+        empty_since = max(history.open_since, history.active or 0.0)
         yield "Empty", empty_since + spec.empty_timeout_seconds
 
 
@@ -231,15 +237,16 @@ def _invalid_steps(room: Object, problem: str, now: float) -> tuple[WriteStatus,
 def _history(room: Object) -> History:
     status = room.get("status") or {}
     participants = status.get("participants", 0)
-    said = status.get("conditions", ())
+    said = {each["type"]: each for each in status.get("conditions", ())}
+    ready = said.get(conditions.READY, {})
     return History(
-        created=seconds_of(room["metadata"].get("creationTimestamp")),
+        open_since=seconds_of(ready.get("lastTransitionTime")) if ready.get("status") == "True" else None,
         participants=participants if isinstance(participants, int) else 0,
         started=seconds_of(status.get("startTime")),
         active=seconds_of(status.get("lastActiveTime")),
         completed=seconds_of(status.get("completionTime")),
         close_reason=status.get("closeReason"),
-        finished=any(each["type"] == conditions.FINISHED and each["status"] == "True" for each in said),
+        finished=said.get(conditions.FINISHED, {}).get("status") == "True",
     )
 
 

@@ -44,7 +44,8 @@ class Outlook:
 
 def deployment_problem(installation: Installation, *, has_redis: bool) -> Condition | None:
     """Why signaling takes no sessions, or ``None`` where it does."""
-    is_up = _ready_replicas(installation, names.SIGNALING) > 0
+    # Pods go before their Deployment's status tells.
+    is_up = _ready_replicas(installation, names.SIGNALING) > 0 and bool(installation.signaling_pods())
     lacking = references.missing(installation, names.SIGNALING)
     if lacking is not None and not is_up:
         return _signaling("False", "SecretMissing", lacking)

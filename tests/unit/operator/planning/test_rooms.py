@@ -91,6 +91,53 @@ def test_a_room_that_nobody_joins_ends_when_its_time_is_up() -> None:
     assert (status(world)["closeReason"], "startTime" in status(world)) == ("Empty", False)
 
 
+def test_a_room_does_not_end_as_empty_before_anybody_could_join() -> None:
+    world = World()
+    world.put(callcluster("cc"))
+    world.put(room("standup", emptyTimeoutSeconds=100))
+    world.pass_over("cc")
+    world.now += 1000
+    world.pass_over("cc")
+    assert ready(world.objects[STANDUP])[0] == "False"
+    world.settle("cc")
+    assert ready(world.objects[STANDUP]) == ("True", "Active"), "signaling is there, after the timeout"
+    world.now += 99
+    people(world, 0, 0)
+    assert "completionTime" not in status(world)
+    world.now += 1
+    people(world, 0, 0)
+    assert status(world)["closeReason"] == "Empty"
+
+
+def test_a_room_does_not_end_as_empty_while_there_is_no_signaling_pod() -> None:
+    world = world_with(emptyTimeoutSeconds=100)
+    people(world, 1, 0)
+    signaling = [name for name in world.processes if "-signaling-" in name]
+    for name in signaling:
+        world.vanish(name)
+    world.pass_over("cc")
+    assert ready(world.objects[STANDUP]) == ("False", "PodsNotReady"), "whatever the Deployment still says"
+    world.now += 1000
+    world.pass_over("cc")
+    assert "completionTime" not in status(world)
+    world.settle("cc")
+    world.now += 99
+    people(world, 0, 0)
+    assert "completionTime" not in status(world), "counted from when members could join again"
+    world.now += 1
+    people(world, 0, 0)
+    assert status(world)["closeReason"] == "Empty"
+
+
+def test_a_room_does_not_end_as_empty_while_signaling_lacks_redis() -> None:
+    world = world_with(emptyTimeoutSeconds=100)
+    for process in world.processes.values():
+        process.bus_up = False
+    world.now += 1000
+    people(world, 0, 0)
+    assert "completionTime" not in status(world)
+
+
 def test_a_room_without_an_empty_timeout_waits_for_ever() -> None:
     world = world_with(emptyTimeoutSeconds=0)
     world.now += 10_000_000
@@ -227,6 +274,24 @@ def test_a_room_without_its_callcluster_says_so_once() -> None:
     assert ready({"status": step.status}) == ("False", "ClusterNotFound")
     world.execute(planned)
     assert plan_orphan(world.objects[STANDUP], world.now + 100).is_empty
+
+
+def test_a_room_without_its_callcluster_does_not_end_as_empty_but_after_its_longest_time() -> None:
+    world = world_with(emptyTimeoutSeconds=10, maxDurationSeconds=3600)
+    people(world, 1, 0)
+    world.now += 60
+    world.execute(plan_orphan(world.objects[STANDUP], world.now))
+    assert status(world)["participants"] == 0
+    world.now += 1000
+    world.execute(plan_orphan(world.objects[STANDUP], world.now))
+    assert "completionTime" not in status(world)
+    world.settle("cc")
+    assert ready(world.objects[STANDUP]) == ("True", "Active"), (
+        "the CallCluster is back, and so is the room"
+    )
+    world.now += 2540
+    world.execute(plan_orphan(world.objects[STANDUP], world.now))
+    assert status(world)["closeReason"] == "MaxDuration"
 
 
 def test_a_finished_room_without_its_callcluster_is_deleted_in_time() -> None:
