@@ -9,6 +9,9 @@ from callcluster_operator.objects import CONFIG_MAP
 from callcluster_operator.planning import names, pods
 from callcluster_operator.planning.installation import Installation
 
+SILENT_SECONDS = 60.0
+"""After that a pod that does not answer is not expected to from one second to the next."""
+
 
 def turn_uris(domain: str, address: str, listener: int, tls: int) -> tuple[str, ...]:
     """URIs (RFC 7065) of one server, best first.
@@ -52,6 +55,19 @@ def is_followed(installation: Installation, wanted: Directive | None) -> bool:
     reports = [installation.signaling_report(pod) for pod in running]
     wanted_print = directive.fingerprint(wanted)
     return all(report is not None and report.directive == wanted_print for report in reports)
+
+
+def is_awaited(installation: Installation, wanted: Directive) -> bool:
+    """Whether a pod may confirm that directive at any moment, though no event will tell."""
+    wanted_print = directive.fingerprint(wanted)
+    for pod in filter(pods.may_run, installation.signaling_pods()):
+        report = installation.signaling_report(pod)
+        if report is None:
+            if installation.now - pods.changed_at(pod) < SILENT_SECONDS:
+                return True
+        elif report.directive != wanted_print:
+            return True
+    return False
 
 
 def _host(address: str) -> str:

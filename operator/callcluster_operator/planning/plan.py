@@ -102,7 +102,9 @@ def plan(observed: Observed) -> Plan:
     ]
     soonest = min((at - observed.now for at in wake_at if at > observed.now), default=REPORT_SECONDS)
     waits = (
-        bool(turn_keys.waiting or control_keys.waiting) or not tier.is_settled or not outlook.is_announced
+        bool(turn_keys.waiting or control_keys.waiting)
+        or not tier.is_settled
+        or directives.is_awaited(installation, directive)
     )
     patience = POLL_SECONDS if waits else REPORT_SECONDS
     return Plan((*steps, *room_steps, *status), max(0.1, min(soonest, patience)))

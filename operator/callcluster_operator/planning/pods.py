@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from callcluster_operator.api.times import seconds_of
 from callcluster_operator.objects import Object
 
 
@@ -27,6 +28,16 @@ def may_run(pod: Object) -> bool:
         return False
     containers = status.get("containerStatuses", ())
     return not containers or any("running" in container.get("state", {}) for container in containers)
+
+
+def changed_at(pod: Object) -> float:
+    """Unix time of its making or of the last change of its conditions, such as a restart's."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    times = (
+        pod["metadata"].get("creationTimestamp"),
+        *(each.get("lastTransitionTime") for each in conditions),
+    )
+    return max(seconds_of(time) or 0.0 for time in times)
 
 
 def condition(pod: Object, kind: str) -> dict[str, str]:

@@ -23,6 +23,8 @@ ASK_AGAIN_SECONDS = 30
 """How often signaling is asked again to end a room that somebody is still in."""
 LOOK_SECONDS = 1.0
 """How soon to look again whether signaling has ended a room: no event tells."""
+HURRY_SECONDS = 60.0
+"""For how long; what takes longer hangs, and waits for the ordinary round."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,8 @@ def _outcome(
     reason = history.close_reason or "Closed"
     ended = Condition(conditions.READY, "False", reason, "the room has ended; make a new one")
     if not history.finished:
-        return tuple(_status_step(room, history, [ended, _closing(history)], now)), now + LOOK_SECONDS
+        look_at = now + LOOK_SECONDS if now - history.completed < HURRY_SECONDS else None
+        return tuple(_status_step(room, history, [ended, _closing(history)], now)), look_at
     expires = history.completed + spec.ttl_seconds_after_finished
     # Not before: without the object signaling would let people in again.
     if now >= expires:

@@ -51,6 +51,23 @@ def test_a_settled_callcluster_is_ready_and_nothing_is_written() -> None:
     assert planned.wake_after == 10
 
 
+def test_a_signaling_pod_that_answers_with_an_old_directive_is_asked_each_second() -> None:
+    world = settled()
+    process = next(process for name, process in world.processes.items() if "-signaling-" in name)
+    process.directive = "old"
+    world.now += 3600
+    assert plan(world.observe("cc")).wake_after == 1
+
+
+def test_a_signaling_pod_that_never_answers_is_asked_each_second_for_a_minute_only() -> None:
+    world = settled()
+    process = next(process for name, process in world.processes.items() if "-signaling-" in name)
+    process.reports = False
+    assert plan(world.observe("cc")).wake_after == 1
+    world.now += 60
+    assert plan(world.observe("cc")).wake_after == 10
+
+
 def test_planning_changes_nothing_that_it_is_given() -> None:
     world = settled()
     world.put(room("standup"))

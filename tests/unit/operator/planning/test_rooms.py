@@ -240,6 +240,24 @@ def test_signaling_is_asked_again_until_it_has_ended_a_closed_room() -> None:
     assert len(world.writes) == writes, "nobody is asked any more"
 
 
+@pytest.mark.parametrize("hangs", ["people stay", "a pod is silent"])
+def test_a_room_that_hangs_while_it_closes_is_looked_at_less_often_after_a_minute(hangs: str) -> None:
+    world = world_with()
+    people(world, 1, 0)
+    if hangs == "a pod is silent":
+        next(process for name, process in world.processes.items() if "-signaling-" in name).reports = False
+    close(world)
+    assert finished(world) == ("False", "Closing")
+    assert world.pass_over("cc").wake_after == 1
+    world.now += 59
+    world.settle("cc")
+    assert world.pass_over("cc").wake_after == 1
+    world.now += 1
+    world.settle("cc")
+    assert finished(world) == ("False", "Closing")
+    assert world.pass_over("cc").wake_after == 10
+
+
 def test_an_ended_room_does_not_open_again() -> None:
     world = world_with(maxDurationSeconds=60)
     people(world, 1)
