@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-from callcluster_common.messages.types import Bundle, MediaKind, Member
+from callcluster_common.messages.types import Bundle, MediaKind
 
 from callcluster_signaling.room import DurableFrame
+from callcluster_signaling.roster_line import Change
 
 
 class Effect(msgspec.Struct, gc=False):
@@ -66,8 +67,8 @@ class Publish(Effect):
     re: str | None
     to: str
     frame: DurableFrame
-    member: Member | None = None
-    """The sender's new roster line, where the frame changes it."""
+    change: Change | None = None
+    """Of the sender's roster line, where the frame changes it."""
     locked: bool | None = None
     """The room's new lock, where the frame changes it."""
 

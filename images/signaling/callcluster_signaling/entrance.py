@@ -25,6 +25,7 @@ from callcluster_signaling.pod import Pod
 from callcluster_signaling.posts import Replaced, pack
 from callcluster_signaling.record import Record
 from callcluster_signaling.room import Evict, Room, replay, roster
+from callcluster_signaling.roster_line import RosterLine
 from callcluster_signaling.session import Effects, Phase
 
 log = logging.getLogger(__name__)
@@ -160,8 +161,8 @@ class Entrance:
     def _answer_return(self, link: Link, effect: do.Resume, room: Room, back: Return) -> list[bytes]:
         pod, session, state = self._pod, link.session, back.state
         members = roster(state)
-        session.member = next(
-            (member for member in members if member.sid == session.sid), Member(session.sid)
+        session.roster_line = RosterLine(
+            next((member for member in members if member.sid == session.sid), Member(session.sid))
         )
         missed = replay(back.missed, session.sid)
         self._count_resume("recovered" if back.recovered else "snapshot")

@@ -23,6 +23,8 @@ CREDENTIAL_NAMES = re.compile(r"token|jwt|auth|bearer|secret|passw|credential|ap
 JWT = re.compile(r"(?<![\w.-])eyJ[\w-]+\.[\w-]+\.")
 """Begins at the start of a word alone: from every ``eyJ`` on, a long line would take very long."""
 CROWDED_SECONDS = 10
+MOST_DECODINGS = 3
+"""Of a request target, in the search for credentials: proxies and pages encode what is encoded already."""
 
 
 class Handshakes:
@@ -92,7 +94,17 @@ class Handshakes:
 
 def holds_credentials(target: str) -> bool:
     """Whether a request target seems to carry a secret: URLs end up in logs and histories."""
-    text = unquote_plus(target)
+    for _ in range(MOST_DECODINGS):
+        if _names_credentials(target):
+            return True
+        decoded = unquote_plus(target)
+        if decoded == target:
+            return False
+        target = decoded
+    return _names_credentials(target)
+
+
+def _names_credentials(text: str) -> bool:
     parameters = re.split("[&;]", text.partition("?")[2])
     return bool(JWT.search(text)) or any(
         CREDENTIAL_NAMES.search(parameter.partition("=")[0]) for parameter in parameters

@@ -82,8 +82,10 @@ class Hub:
                     doing = self._does[type(effect)](link, effect)
                     if doing is not None:
                         link.busy = True
-                        await doing
-                        link.busy = False
+                        try:
+                            await doing
+                        finally:
+                            link.busy = False
                 if waiting and session.phase is not Phase.NEW:
                     waiting = False
                     self._waiting.discard(link)
@@ -156,8 +158,8 @@ class Hub:
         uid = again or self.pod.uid()
         head = Head(uid, link.session.sid, effect.to, effect.re or "")
         change = b""
-        if effect.member is not None:
-            change = b"M" + encode(effect.member)
+        if effect.change is not None and link.session.roster_line is not None:
+            change = b"M" + encode(link.session.roster_line.publish(effect.change))
         elif effect.locked is not None:
             change = b"L1" if effect.locked else b"L0"
         line = make_line(head, encode(effect.frame))
@@ -169,8 +171,7 @@ class Hub:
         self, link: Link, effect: do.Publish, room: Room, line: bytes, head: Head, last: bool, off: int
     ) -> None:
         if off > 0:
-            if effect.member is not None:
-                link.session.member = effect.member
+            link.session.changed(effect.change, accepted=True)
             if effect.re is not None:
                 self.perform(link, link.session.succeed(effect.re))
             if off > room.off:
@@ -180,12 +181,14 @@ class Hub:
             return
         if off == NO_BUS and room.given_to_all(head.uid, effect.to):
             room.distrust(line, head.uid)
+            link.session.changed(effect.change, accepted=True)
             self.perform(link, link.session.succeed(effect.re))
             return
         if off == EPOCH_LOST and not last and link.room is room:
             self.pod.rooms.mend(room, partial(self._publish, link, effect, head.uid))
             return
         room.distrust(line, head.uid)
+        link.session.changed(effect.change, accepted=False)
         if off in (NO_BUS, EPOCH_LOST):
             self.perform(link, link.session.postpone(effect.re))
         else:

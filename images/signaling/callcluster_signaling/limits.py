@@ -79,7 +79,10 @@ class Doorkeeper:
         return bucket.take(now)
 
     def crowded(self, address: str) -> bool:
-        """Whether ``address`` has all the sockets that one party may have; an ingress is not one party."""
+        """Whether ``address`` has all the sockets that one party may have; an ingress is not one party.
+
+        Handshakes under way are not counted yet: those that :meth:`knock` lets through at once may go beyond.
+        """
         return 0 < self._most <= self._open.get(address, 0) and is_public(address)
 
     def enter(self, address: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
 from callcluster_common.messages import client, server
 from callcluster_common.messages.types import ToMember
 
 from callcluster_signaling import effects as do
 from callcluster_signaling.answers import encode
+from callcluster_signaling.roster_line import Change
 
 if TYPE_CHECKING:
     from callcluster_signaling.session import Effects, Session
@@ -43,21 +43,17 @@ def _msg(session: Session, frame: client.Msg, now: float) -> Effects:
 
 
 def _state(session: Session, frame: client.State, now: float) -> Effects:
-    assert session.member is not None
     pub = session.identity.grants.pub
     wanted = {"mic": frame.d.audio, "cam": frame.d.video, "screen": frame.d.screen}
     if any(on and source not in pub for source, on in wanted.items()):
         return session.fail(frame.id, "forbidden", "the token does not allow this source")
     event = server.Event(d=server.EventData(kind="updated", sid=session.sid, state=frame.d))
-    member = msgspec.structs.replace(session.member, state=frame.d)
-    return [do.Publish(frame.id, "", event, member=member)]
+    return [do.Publish(frame.id, "", event, change=Change(state=frame.d))]
 
 
 def _bundle_refresh(session: Session, frame: client.BundleRefresh, now: float) -> Effects:
-    assert session.member is not None
     event = server.Event(d=server.EventData(kind="renewed", sid=session.sid, bundle=frame.d.bundle))
-    member = msgspec.structs.replace(session.member, bundle=frame.d.bundle)
-    return [do.Publish(frame.id, "", event, member=member)]
+    return [do.Publish(frame.id, "", event, change=Change(bundle=frame.d.bundle))]
 
 
 def _key_ack(session: Session, frame: client.KeyAck, now: float) -> Effects:

@@ -23,6 +23,7 @@ class Counts:
         self.errors: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
         self.refused_handshakes: Counter[str] = Counter()
+        self.cut: Counter[str] = Counter()
         self.joins: Counter[str] = Counter()
         self.resumes: Counter[str] = Counter()
         self.gaps = 0
@@ -67,6 +68,7 @@ class Exporter(Collector):
         yield _labelled(
             "sig_refused_handshakes", "Handshakes refused.", "reason", counts.refused_handshakes
         )
+        yield _labelled("sig_cut", "Connections cut off without a close frame.", "reason", counts.cut)
         yield _labelled("sig_joins", "Joins.", "result", counts.joins)
         yield _labelled("sig_resumes", "Resumes.", "result", counts.resumes)
         for name, text, value in (

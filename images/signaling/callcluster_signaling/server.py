@@ -8,8 +8,9 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from callcluster_common import directive, keyset, watched_file
 from callcluster_common.control import ControlServer
@@ -25,6 +26,7 @@ from callcluster_signaling import drain, metrics
 from callcluster_signaling.allowance import Rates
 from callcluster_signaling.bus import TOUCH_SECONDS, Bus
 from callcluster_signaling.bus.choice import make_bus
+from callcluster_signaling.connection import MeteredConnection
 from callcluster_signaling.handshake import Handshakes, address_of, offered_token, select_subprotocol
 from callcluster_signaling.hub import Hub
 from callcluster_signaling.limits import Doorkeeper
@@ -108,12 +110,15 @@ class SignalingServer:
         except OSError as error:
             raise PortError("PORT", settings.port, error) from None
         await self.bus.start(self.pod.id, self.hub)
+        connection = partial(MeteredConnection, counts=self.pod.counts, rates=self.pod.policy.rates)
         self._server = await serve(
             self._handle,
             sock=sock,
             backlog=1024,
             process_request=self._handshakes.process,
             select_subprotocol=select_subprotocol,
+            # The library calls it, no more.
+            create_connection=cast("type[ServerConnection]", connection),
             compression=None,
             max_size=2 * MAX_FRAME_BYTES,
             max_queue=16,
@@ -164,21 +169,33 @@ class SignalingServer:
     # The port for clients
 
     async def _handle(self, connection: ServerConnection) -> None:
+        assert isinstance(connection, MeteredConnection)
         address = address_of(connection)
         offered = offered_token(connection.request)
         # They take kilobytes for as long as the socket lives, and may hold a token.
         for part in (connection.request, connection.response):
             if part is not None:
                 part.headers.clear()
-        if connection.subprotocol != SUBPROTOCOL:
-            self.pod.counts.close(CloseCode.UNSUPPORTED_VERSION)
-            await connection.close(CloseCode.UNSUPPORTED_VERSION, f"this server speaks {SUBPROTOCOL}")
-            return
+
+        def settled() -> None:
+            connection.settled = True
+            self._door.settle(address)
+
         self._door.enter(address)
         try:
-            await self.hub.serve(connection, offered, lambda: self._door.settle(address))
+            if connection.subprotocol == SUBPROTOCOL:
+                await self.hub.serve(connection, offered, settled)
+            else:
+                await self._refuse_version(connection, settled)
         finally:
             self._door.leave(address)
+
+    async def _refuse_version(self, connection: ServerConnection, settled: Callable[[], None]) -> None:
+        self.pod.counts.close(CloseCode.UNSUPPORTED_VERSION)
+        try:
+            await connection.close(CloseCode.UNSUPPORTED_VERSION, f"this server speaks {SUBPROTOCOL}")
+        finally:
+            settled()
 
     # The control port
 

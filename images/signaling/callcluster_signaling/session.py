@@ -35,6 +35,7 @@ from callcluster_signaling.metrics import Counts
 from callcluster_signaling.reading import UnreadableError, read, request_id
 from callcluster_signaling.record import Record
 from callcluster_signaling.replies import APPLIED, Known, Replies
+from callcluster_signaling.roster_line import Change, RosterLine
 from callcluster_signaling.tokens import Identity, TokenError, guest, opaque, verify
 
 HELLO_SECONDS = 3.0
@@ -77,10 +78,10 @@ class Session:
         "attempt",
         "cid",
         "identity",
-        "member",
         "phase",
         "resume_token",
         "room",
+        "roster_line",
         "sid",
         "turn_due",
     )
@@ -100,7 +101,7 @@ class Session:
         self.attempt = 0
         self.identity = Identity("", "", Grants())
         self.room = ""
-        self.member: Member | None = None
+        self.roster_line: RosterLine | None = None
         self.turn_due: float | None = None
         """When to push TURN credentials."""
 
@@ -230,14 +231,19 @@ class Session:
         """The member is in the room."""
         self.phase = Phase.JOINED
         self.room = room
-        self.member = member
+        self.roster_line = RosterLine(member)
 
     def left(self) -> None:
         """The member is out of the room."""
         self.phase = Phase.OPEN
         self.room = ""
-        self.member = None
+        self.roster_line = None
         self.turn_due = None
+
+    def changed(self, change: Change | None, accepted: bool) -> None:
+        """The bus took a change of the roster line, or did not."""
+        if change is not None and self.roster_line is not None:
+            self.roster_line.settle(change, accepted)
 
     def minted(self, now: float, ttl: int) -> None:
         """TURN credentials were sent: fresh ones are due at half of their life."""

@@ -121,6 +121,18 @@ async def test_a_repeated_request_is_done_once(server: SignalingProcess) -> None
     assert not [frame for frame in b.frames if frame["t"] == "msg"]
 
 
+async def test_changes_that_overtake_their_answers_are_all_in_the_roster(server: SignalingProcess) -> None:
+    room = new_room()
+    a = await SigClient.member(server.url, room)
+    bundle = {"suite": "kx1", "ik": "A" * 43, "ek": "B" * 43, "nbf": 1, "exp": 2, "sig": "C" * 86}
+    await a.send({"t": "bundle.refresh", "id": "b", "d": {"bundle": bundle}})
+    await a.send({"t": "state", "id": "s", "d": {"audio": True}})
+    await a.expect(lambda frame: frame.get("re") == "s")
+    joined = await (await SigClient.hello(server.url)).join(room)
+    (line,) = [member for member in joined["d"]["snapshot"]["members"] if member["sid"] == a.sid]
+    assert (line["bundle"], line["state"]["audio"]) == (bundle, True)
+
+
 # Moderation
 
 

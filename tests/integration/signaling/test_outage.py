@@ -100,6 +100,24 @@ async def test_a_quiet_room_is_rebuilt_after_a_wipe_too(redis: RedisServer, pair
     assert {one["sid"] for one in joined["d"]["snapshot"]["members"]} == {a.sid, b.sid, c.sid}
 
 
+async def test_changes_of_the_roster_that_a_wipe_undid_are_all_made_again(
+    redis: RedisServer, pair: Pods
+) -> None:
+    room = new_room()
+    a, b = await _members(pair, room)
+    bundle = {"suite": "kx1", "ik": "A" * 43, "ek": "B" * 43, "nbf": 1, "exp": 2, "sig": "C" * 86}
+    redis.call("FLUSHALL")
+    await a.send({"t": "bundle.refresh", "id": "b", "d": {"bundle": bundle}})
+    await a.send({"t": "state", "id": "s", "d": {"audio": True}})
+    for request in ("b", "s"):
+        reply = await a.expect(lambda frame, request=request: frame.get("re") == request)
+        assert reply["t"] == "ok"
+    await b.event("updated", a.sid)
+    joined = await (await SigClient.hello(pair[1].url)).join(room)
+    (line,) = [member for member in joined["d"]["snapshot"]["members"] if member["sid"] == a.sid]
+    assert (line["bundle"], line["state"]["audio"]) == (bundle, True)
+
+
 async def test_who_resumes_during_a_wipe_is_asked_to_try_again_and_gets_in(
     redis: RedisServer, pair: Pods
 ) -> None:

@@ -119,19 +119,25 @@ async def test_a_refused_join_leaves_nothing_behind(
     assert redis_server.call("PTTL", room.bans) > 0
 
 
+@pytest.mark.parametrize(
+    "sizes",
+    [[60_000] * 200, [300] * 900 + [32_768] * 340],
+    ids=["large entries", "large entries after many small ones"],
+)
 async def test_the_stream_of_a_room_is_bounded_in_bytes(
-    bus: RedisBus, room: RoomKeys, redis_server: RedisServer
+    bus: RedisBus, room: RoomKeys, redis_server: RedisServer, sizes: list[int]
 ) -> None:
     await join(bus, room, A, "e1")
     offsets: list[int] = []
-    for _ in range(200):
-        entry = line(A, 60_000)
+    for size in sizes:
+        entry = line(A, size)
         head = Head("p.x", A)
         bus.publish(room, "e1", f"p.{A}", head, entry, b"", offsets.append)
     await bus.state(room)
-    assert offsets == list(range(2, 202))
+    top = 1 + len(sizes)
+    assert offsets == list(range(2, top + 1))
     held = redis_server.call("XRANGE", room.events, "-", "+")
-    assert sum(len(fields[b"e"]) for _, fields in held) <= HISTORY_BYTES + 16 * 60_100
-    assert held[-1][0] == b"201-0"
-    assert (await bus.history(room, 190)).entries is not None
+    assert sum(len(fields[b"e"]) for _, fields in held) <= HISTORY_BYTES + 15 * (sizes[-1] + 100)
+    assert held[-1][0] == b"%d-0" % top
+    assert (await bus.history(room, top - 11)).entries is not None
     assert (await bus.history(room, 1)).entries is None

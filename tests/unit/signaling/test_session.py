@@ -367,12 +367,15 @@ def test_moderation_needs_the_grant(kind: str, data: dict[str, Any]) -> None:
 
 
 def test_a_refreshed_bundle_goes_to_the_room_and_into_the_roster() -> None:
-    (effect,) = joined().receive(frame("bundle.refresh", {"bundle": BUNDLE}, id="1"), 0.0)
+    session = joined()
+    (effect,) = session.receive(frame("bundle.refresh", {"bundle": BUNDLE}, id="1"), 0.0)
     assert isinstance(effect, do.Publish)
     assert isinstance(effect.frame, server.Event)
-    assert (effect.frame.d.kind, effect.frame.d.sid) == ("renewed", effect.member and effect.member.sid)
-    assert effect.member
-    assert effect.member.bundle == effect.frame.d.bundle == msgspec.convert(BUNDLE, Bundle)
+    assert (effect.frame.d.kind, effect.frame.d.sid) == ("renewed", session.sid)
+    assert session.roster_line
+    assert effect.change
+    member = session.roster_line.publish(effect.change)
+    assert member.bundle == effect.frame.d.bundle == msgspec.convert(BUNDLE, Bundle)
 
 
 def test_grants_hold_for_messages_and_sources() -> None:

@@ -10,10 +10,13 @@ end
 
 -- Drops the oldest entries while the stream holds too much. Each entry knows the count of bytes up to it.
 local function trim(total)
-  for _, entry in ipairs(redis.call('XRANGE', events, '-', '+', 'COUNT', 64)) do
-    local upto = tonumber(entry[2][8])
-    if not upto or total - upto <= HISTORY_BYTES then break end
-    redis.call('XDEL', events, entry[1])
+  -- Ends at the newest entry at the latest: there is nothing after it.
+  while true do
+    for _, entry in ipairs(redis.call('XRANGE', events, '-', '+', 'COUNT', 64)) do
+      local upto = tonumber(entry[2][8])
+      if not upto or total - upto <= HISTORY_BYTES then return end
+      redis.call('XDEL', events, entry[1])
+    end
   end
 end
 
