@@ -81,7 +81,7 @@ class Doorkeeper:
     def crowded(self, address: str) -> bool:
         """Whether ``address`` has all the sockets that one party may have; an ingress is not one party.
 
-        Handshakes under way are not counted yet: those that :meth:`knock` lets through at once may go beyond.
+        Handshakes under way are not counted yet: those that :meth:`knock` lets through may exceed it.
         """
         return 0 < self._most <= self._open.get(address, 0) and is_public(address)
 
