@@ -1,5 +1,6 @@
 """Floods below the level of messages: pings, pongs, bytes before hello; and what counts as waiting."""
 
+import asyncio
 import base64
 import os
 import socket
@@ -8,15 +9,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
-from callcluster_signaling.limits import MAX_WAITING
+from callcluster_common.environment import Environment
+from callcluster_signaling import limits
+from callcluster_signaling.bus.memory import MemoryBus
+from callcluster_signaling.server import SignalingServer, listening
+from callcluster_signaling.settings import read
 from kit.eventually import eventually
 from kit.sig_client import SigClient
-from kit.signaling_server import SignalingProcess, signaling
+from kit.signaling_server import SECRET, SignalingProcess, signaling
 
 TEXT, PING, PONG = 0x81, 0x89, 0x8A
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[SignalingProcess]:
     with signaling() as made:
         yield made
@@ -30,9 +35,9 @@ def _frame(first: int, payload: bytes = b"") -> bytes:
     return bytes([first, 0x80 | len(payload)]) + bytes(4) + payload
 
 
-def _open(server: SignalingProcess, version: str = "sig.v1") -> socket.socket:
+def _open(port: int, version: str = "sig.v1") -> socket.socket:
     """A socket after its handshake, that reads and answers nothing by itself."""
-    made = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    made = socket.create_connection(("127.0.0.1", port), timeout=10)
     key = base64.b64encode(os.urandom(16)).decode()
     made.sendall(
         f"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -40,11 +45,11 @@ def _open(server: SignalingProcess, version: str = "sig.v1") -> socket.socket:
         f"Sec-WebSocket-Protocol: {version}\r\n\r\n".encode()
     )
     got = b""
-    while b"\r\n\r\n" not in got:
-        part = made.recv(1)
-        assert part, "the handshake was not answered"
+    while b"\r\n\r\n" not in got and (part := made.recv(1)):
         got += part
-    assert got.startswith(b"HTTP/1.1 101 "), got
+    if not got.startswith(b"HTTP/1.1 101 "):
+        made.close()
+        raise AssertionError(got.decode())
     return made
 
 
@@ -59,17 +64,22 @@ def _flood(made: socket.socket, data: bytes, most: int) -> int:
     return sent
 
 
-def _cut(server: SignalingProcess, reason: str) -> bool:
-    return f'sig_cut_total{{reason="{reason}"}}' in server.get("/metrics")[1]
+def _cut(server: SignalingProcess, reason: str) -> float:
+    """How many connections were cut off for that reason."""
+    try:
+        return server.metric(f'sig_cut_total{{reason="{reason}"}}')
+    except AssertionError:
+        return 0.0
 
 
 @pytest.mark.parametrize("opcode", [PING, PONG])
 async def test_a_flood_of_control_frames_is_cut_off_before_it_is_answered(
     server: SignalingProcess, opcode: int
 ) -> None:
-    with closing(_open(server)) as flooder:
+    before = _cut(server, "control_flood")
+    with closing(_open(server.port)) as flooder:
         assert _flood(flooder, _frame(opcode) * 2_000, 20_000_000) < 20_000_000
-    await eventually(lambda: _cut(server, "control_flood"))
+    await eventually(lambda: _cut(server, "control_flood") == before + 1)
     member = await SigClient.hello(server.url)
     await member.request("ping", {"ts": 1})
 
@@ -77,7 +87,7 @@ async def test_a_flood_of_control_frames_is_cut_off_before_it_is_answered(
 async def test_floods_from_many_sockets_leave_the_others_served(server: SignalingProcess) -> None:
     member = await SigClient.hello(server.url)
     with ExitStack() as stack:
-        flooders = [stack.enter_context(closing(_open(server))) for _ in range(8)]
+        flooders = [stack.enter_context(closing(_open(server.port))) for _ in range(8)]
         results: list[int] = []
         threads = [
             threading.Thread(
@@ -96,11 +106,11 @@ async def test_floods_from_many_sockets_leave_the_others_served(server: Signalin
 
 
 async def test_members_that_flood_pings_are_cut_off_as_well(server: SignalingProcess) -> None:
+    before = _cut(server, "control_flood")
     member = await SigClient.hello(server.url)
-    transport = member.ws.transport
-    transport.write(_frame(PING, b"x" * 125) * 200)
+    member.ws.transport.write(_frame(PING, b"x" * 125) * 200)
     assert await member.closes() == 1006
-    assert _cut(server, "control_flood")
+    assert _cut(server, "control_flood") == before + 1
 
 
 async def test_pings_at_a_usual_pace_are_answered(server: SignalingProcess) -> None:
@@ -111,7 +121,7 @@ async def test_pings_at_a_usual_pace_are_answered(server: SignalingProcess) -> N
 
 
 async def test_more_bytes_than_a_hello_takes_are_not_taken_before_it(server: SignalingProcess) -> None:
-    with closing(_open(server)) as flooder:
+    with closing(_open(server.port)) as flooder:
         # One frame that never ends.
         flooder.sendall(bytes([TEXT, 0xFF]) + (131_000).to_bytes(8, "big") + bytes(4))
         assert _flood(flooder, b" " * 8_192, 4_000_000) < 4_000_000
@@ -124,11 +134,28 @@ async def test_thousands_of_tiny_frames_in_one_go_are_a_flood(server: SignalingP
     assert await member.closes() == 4006
 
 
-def test_sockets_of_an_unknown_version_count_as_waiting(server: SignalingProcess) -> None:
-    with ExitStack() as stack:
-        with pytest.raises(AssertionError, match=r"HTTP/1\.1 429"):
-            for _ in range(MAX_WAITING + 1):
-                stack.enter_context(closing(_open(server, "sig.v9")))
+async def test_sockets_of_an_unknown_version_count_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_WAITING", 3)
+    with closing(listening(0, "127.0.0.1")) as free:
+        port = free.getsockname()[1]
+    environment = {
+        "PORT": str(port),
+        "LISTEN_HOST": "127.0.0.1",
+        "CONTROL_PORT": "0",
+        "CONTROL_HOST": "127.0.0.1",
+        "REDIS_URL": "memory://",
+        "JWT_SECRET": SECRET,
+    }
+    server = SignalingServer(read(Environment(environment)), MemoryBus())
+    await server.start()
+    try:
+        with ExitStack() as stack:
+            for _ in range(3):
+                stack.enter_context(closing(await asyncio.to_thread(_open, port, "sig.v9")))
+            with pytest.raises(AssertionError, match=r"HTTP/1\.1 429"):
+                await asyncio.to_thread(_open, port, "sig.v9")
+    finally:
+        await server.stop()
 
 
 @pytest.mark.parametrize(
