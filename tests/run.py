@@ -312,7 +312,7 @@ TIERS = (
     Tier(
         "browser",
         "calls in headless Chromium, and fifty calls over faults",
-        pytest("tests/browser", "-m", "browser", *files_at_once(3)),
+        pytest("tests/browser", "-m", "browser", *files_at_once(2)),
         (CHROMIUM,),
     ),
     # Last: where the programs are not there yet, they are built while the other tiers run.

@@ -10,7 +10,7 @@ import asyncio
 import json
 import statistics
 
-from browser.app.chromium import chromium
+from browser.app.chromium import CAMERA_30_FPS, chromium
 from browser.sdk.tabs import Tab
 from kit.demo import demo
 
@@ -45,7 +45,7 @@ async def measure(rounds: int, *, relay: bool) -> tuple[list[float], list[float]
     """Milliseconds to the answer of join, and to the first frame, of each round."""
     joined: list[float] = []
     first: list[float] = []
-    async with demo() as running, chromium() as browser:
+    async with demo() as running, chromium(args=CAMERA_30_FPS) as browser:
         for number in range(rounds + 1):
             room = f"join-{number}"
             policy = "relay" if relay else "all"

@@ -21,7 +21,9 @@ QUIET = (
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 )
-FAKE_MEDIA = ("--use-fake-device-for-media-stream=fps=30", "--use-fake-ui-for-media-stream")
+CAMERA_30_FPS = ("--use-fake-device-for-media-stream=fps=30", "--use-fake-ui-for-media-stream")
+FAKE_MEDIA = ("--use-fake-device-for-media-stream=fps=10", "--use-fake-ui-for-media-stream")
+"""Frames enough to see that they flow: encoding is most of what these tests cost."""
 GRANTS = ("camera", "microphone", "clipboard-read", "clipboard-write")
 
 
