@@ -233,8 +233,11 @@ def both(*runs: Callable[[Tier], Outcome]) -> Callable[[Tier], Outcome]:
 
 
 def files_at_once(count: int) -> tuple[str, ...]:
-    """Pytest's options to run this many test files side by side, each file's tests in one process."""
-    return ("-n", str(count), "--dist", "loadfile")
+    """Pytest's options to run this many test files side by side, each file's tests in one process.
+
+    In the order of their names: left to itself, xdist keeps files of one long test for the very end.
+    """
+    return ("-n", str(count), "--dist", "loadfile", "--no-loadscope-reorder")
 
 
 REDIS = program("redis-server", hint="Debian: redis-server")
@@ -312,7 +315,7 @@ TIERS = (
     Tier(
         "browser",
         "calls in headless Chromium, and fifty calls over faults",
-        pytest("tests/browser", "-m", "browser", *files_at_once(2)),
+        pytest("tests/browser", "-m", "browser", *files_at_once(3)),
         (CHROMIUM,),
     ),
     # Last: where the programs are not there yet, they are built while the other tiers run.
