@@ -91,7 +91,7 @@ class Entrance:
             if taken is None or record is None or objection:
                 self._count_resume(objection)
                 following: server.Next = "new_token" if objection == "expired" else "rejoin"
-                self._do(link, session.fail(effect.re, "resume_failed", following=following))
+                self._do(link, session.not_resumed(effect.re, following, pod.now()))
                 return
             if record.room:
                 await self._resume_room(link, effect, record)
@@ -140,7 +140,7 @@ class Entrance:
             pod.rooms.release(room)
             self._count_resume("gone")
             await pod.bus.drop_session(effect.sid)
-            self._do(link, session.fail(effect.re, "resume_failed", following="rejoin"))
+            self._do(link, session.not_resumed(effect.re, "rejoin", pod.now()))
             return
         self._take_over(link)
         if back.previous and (former := published_by(back.previous)) != pod.id:

@@ -74,6 +74,8 @@ class Session:
         "_offered",
         "_policy",
         "_replies",
+        "_resuming",
+        "_served",
         "allowance",
         "attempt",
         "cid",
@@ -92,6 +94,9 @@ class Session:
         self._counts = counts
         self._offered = offered
         self._born = now
+        self._resuming = now
+        self._served = 0.0
+        """Seconds that failed resumes took here: the client could say nothing meanwhile."""
         self.allowance = Allowance(policy.rates, now)
         self._replies = Replies()
         self.phase = Phase.NEW
@@ -157,11 +162,11 @@ class Session:
     def tick(self, now: float, wall: float) -> Effects:
         """Time passed."""
         if self.phase is Phase.NEW:
-            if self.sid:
-                # It did its part: the bus keeps it waiting.
-                if now - self._born > OPENING_SECONDS:
-                    return self.close(CloseCode.INTERNAL, "the session could not be opened")
-            elif now - self._born > HELLO_SECONDS:
+            age = now - self._born
+            if age > OPENING_SECONDS:
+                return self.close(CloseCode.INTERNAL, "the session could not be opened")
+            # With a sid it did its part: the bus keeps it waiting.
+            if not self.sid and age - self._served > HELLO_SECONDS:
                 return self.close(CloseCode.PROTOCOL_ERROR, "hello did not come in time")
         elif self.phase is not Phase.CLOSED:
             if self.identity.expired(wall):
@@ -219,6 +224,12 @@ class Session:
             exp=self.identity.exp,
         )
         return self.succeed(re, encode(server.HelloOk(re=re, d=data)))
+
+    def not_resumed(self, re: str | None, following: server.Next, now: float) -> Effects:
+        """The session is gone: what is left of the time for ``hello`` runs on."""
+        self.sid = self.resume_token = ""
+        self._served += now - self._resuming
+        return self.fail(re, "resume_failed", following=following)
 
     def resumed(self, re: str | None, record: Record, now: float, requests: list[str]) -> None:
         """A session was taken up; ``requests`` of it need not be acted on again."""
@@ -320,6 +331,7 @@ class Session:
         match = RESUME_TOKEN.fullmatch(frame.d.resume_token)
         if match is None:
             return self.fail(frame.id, "resume_failed", following="rejoin")
+        self._resuming = now
         self.sid, self.resume_token = match[1], frame.d.resume_token
         self.cid, self.attempt = frame.d.cid, frame.d.attempt
         return [do.Resume(frame.id, self.sid, self.secret, frame.d.epoch, frame.d.off)]

@@ -474,3 +474,36 @@ def test_who_said_hello_in_time_is_not_blamed_for_a_slow_bus() -> None:
     session.fail("1", "unavailable", retry_after=1.0)
     assert isinstance(session.receive(hello, 5.0)[0], do.Open)
     assert closed(session.tick(16.0, 0)) == CloseCode.INTERNAL
+
+
+def test_a_failed_resume_leaves_the_time_for_hello_as_it_was() -> None:
+    session = fresh()
+    for number in range(5):
+        (effect,) = session.receive(resume_frame(id=str(number)), 0.5 * number)
+        assert isinstance(effect, do.Resume)
+        assert error(session.not_resumed(str(number), "rejoin", 0.5 * number)) == "resume_failed"
+    assert session.sid == ""
+    assert session.tick(2.9, 0) == []
+    assert closed(session.tick(3.1, 0)) == CloseCode.PROTOCOL_ERROR
+
+
+def test_the_time_that_a_failed_resume_took_is_not_the_clients() -> None:
+    session = fresh()
+    session.receive(resume_frame(id="r"), 1.0)
+    assert session.tick(4.0, 0) == []
+    session.not_resumed("r", "rejoin", 5.0)
+    assert session.tick(6.9, 0) == []
+    assert closed(session.tick(7.1, 0)) == CloseCode.PROTOCOL_ERROR
+
+
+def test_resumes_that_fail_slowly_prolong_no_opening() -> None:
+    session = fresh()
+    for number in range(20):
+        session.receive(resume_frame(id=str(number)), float(number))
+        session.not_resumed(str(number), "rejoin", number + 1.0)
+    assert closed(session.tick(15.1, 0)) == CloseCode.INTERNAL
+
+
+def resume_frame(**rest: Any) -> str:
+    made = f"{SID}.{'x' * 43}"
+    return frame("resume", {"resume_token": made, "cid": "c" * 16, "attempt": 1}, **rest)
