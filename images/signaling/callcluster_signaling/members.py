@@ -71,9 +71,12 @@ def _key_request(session: Session, frame: client.KeyRequest, now: float) -> Effe
 def _key_send(session: Session, frame: client.KeySend, now: float) -> Effects:
     if wait := session.allowance.keys(now):
         return session.limited(frame.id, wait, now)
+    entries = frame.d.entries
+    if len({entry.to for entry in entries}) < len(entries):
+        return session.fail(frame.id, "malformed", "each recipient has one entry")
     parcels = [
         (entry.to, encode(server.KeyDeliver(from_=session.sid, d=server.KeyDeliverData(entry.body))))
-        for entry in frame.d.entries
+        for entry in entries
     ]
     return [do.Seal(frame.id, parcels, False)]
 

@@ -351,6 +351,21 @@ def test_each_key_goes_to_its_recipient_alone() -> None:
     assert b"AAA" not in effect.parcels[1][1]
 
 
+def test_no_recipient_gets_two_keys_by_one_message() -> None:
+    session = joined()
+    entries = [{"to": OTHER, "body": "AAA"}, {"to": "p" * 16, "body": "BBB"}, {"to": OTHER, "body": "CCC"}]
+    assert error(session.receive(frame("key.send", {"entries": entries}, id="k"), 0.0)) == "malformed"
+
+
+@pytest.mark.parametrize("field", ["nbf", "exp"])
+def test_a_bundles_times_are_numbers_that_a_browser_can_read(field: str) -> None:
+    session = opened()
+    beyond = frame("join", {"room": "r1", "bundle": BUNDLE | {field: 2**53}}, id="1")
+    assert error(session.receive(beyond, 0.0)) == "malformed"
+    within = frame("join", {"room": "r1", "bundle": BUNDLE | {field: 2**53 - 1}}, id="2")
+    assert isinstance(session.receive(within, 0.0)[0], do.Join)
+
+
 @pytest.mark.parametrize(
     ("kind", "data"),
     [

@@ -45,7 +45,7 @@ Sealed = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9_-]{0,2048}"))]
 KeyId = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Attempt = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Offset = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
-UnixSeconds = Annotated[int, msgspec.Meta(ge=0)]
+UnixSeconds = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 MediaKind = Literal["audio", "video", "screen"]
 
