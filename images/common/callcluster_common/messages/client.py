@@ -83,7 +83,7 @@ class KeyEntry(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class KeySendData(msgspec.Struct, forbid_unknown_fields=True):
-    """Sealed media keys, one entry a recipient and no second one; each recipient gets its own entry only."""
+    """Sealed media keys, one entry for each recipient and no second one; each gets its own entry only."""
 
     entries: Annotated[list[KeyEntry], msgspec.Meta(min_length=1, max_length=MAX_KEY_ENTRIES)]
 
