@@ -143,7 +143,7 @@ class RefusedError(Exception):
 
 
 class UnavailableError(Exception):
-    """The bus is out of reach, or did not answer in time."""
+    """The bus is out of reach, did not answer in time, or refused, for example for lack of memory."""
 
 
 NOT_OWNER = -1
@@ -176,7 +176,7 @@ class Listener(Protocol):
 class Bus(Protocol):
     """Durable ledgers, session records and the ephemeral lane.
 
-    All coroutines raise :class:`UnavailableError` when the bus is out of reach.
+    All coroutines raise :class:`UnavailableError` when the bus is out of reach or refuses.
     """
 
     @property

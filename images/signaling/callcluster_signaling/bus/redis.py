@@ -7,7 +7,6 @@ whose reply was lost with the connection is looked up in the room's history befo
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterable
 from functools import partial
@@ -39,8 +38,6 @@ from callcluster_signaling.bus.outbox import Outbox, Pending
 from callcluster_signaling.bus.redis_connection import RedisConnection, is_another_server
 from callcluster_signaling.bus.replies import entries, room_state, text
 from callcluster_signaling.bus.wire import LOST, Wire
-
-log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 2.0
 MAX_OFFSET_DIGITS = 16
@@ -267,7 +264,7 @@ class RedisBus:
                 self._connection.wire.abort()
             self._stall(pending)
         else:
-            log.warning("Redis refused a line", extra={"fields": {"problem": str(reply)[:200]}})
+            self._connection.refusals.note(str(reply), time.monotonic())
             pending.done(NO_BUS)
 
     def _stall(self, pending: Pending) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from callcluster_common import redis_keys
 
 from callcluster_signaling.bus import UnavailableError
+from callcluster_signaling.bus.refusals import Refusals
 from callcluster_signaling.bus.wire import Wire, WireError, connect
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class RedisConnection:
         self.broken = False
         """Whether nothing looks after the connection any more."""
         self.probe_seconds = 0.0
+        self.refusals = Refusals()
         self._pod = ""
         self._inbox = b""
         self._tasks: list[asyncio.Task[None]] = []
@@ -185,7 +187,7 @@ class RedisConnection:
         except WireError as error:
             if is_another_server(str(error)) and self.wire is not None:
                 self.wire.abort()
-            log.warning("Redis refused a command", extra={"fields": {"problem": str(error)[:200]}})
+            self.refusals.note(str(error), time.monotonic())
             raise UnavailableError from None
 
     async def _stay_connected(self) -> None:
@@ -246,6 +248,7 @@ class RedisConnection:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
             self._on_tick(now)
+            self.refusals.tick(now)
             wire = self.wire
             if wire is None or now - beat < BEAT_SECONDS:
                 continue

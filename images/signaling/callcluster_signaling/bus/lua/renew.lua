@@ -1,6 +1,8 @@
 -- Renews the leases of one pod's members, then lets go of those of the dead.
 local uid, keep_ms = ARGV[1], tonumber(ARGV[2])
 local time, lost = now(), {}
+-- Comes first: PEXPIRE is never refused for lack of memory, nor what follows it. No lease is to run out for that.
+keep()
 for i = 3, #ARGV, 2 do
   local sid, claim = ARGV[i], ARGV[i + 1]
   local current, attempt = owner_of(sid)
@@ -17,6 +19,5 @@ for i = 3, #ARGV, 2 do
   end
 end
 sweep(uid, keep_ms, time)
-keep()
 local found = redis.call('HMGET', meta, 'epoch', 'off')
 return {found[1] or '', tonumber(found[2] or 0), lost}
