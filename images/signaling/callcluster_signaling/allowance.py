@@ -1,4 +1,4 @@
-"""What one connection may still send."""
+"""What one session may still send, on whichever sockets."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from callcluster_signaling.limits import ICE, KEYS, STRIKES, Bucket, Rate
 
 MESSAGES_BURST_SECONDS = 4
 BYTES_BURST_SECONDS = 16
-"""How many seconds of the sustained rate a connection may spend at once."""
+"""How many seconds of the sustained rate a session may spend at once."""
+MAX_KEPT = 20_000
+"""Sessions without a socket whose allowance is remembered: 10 MB at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Sustained rates of one connection, as they are set and announced."""
+    """Sustained rates of one session, as they are set and announced."""
 
     messages_per_second: int = 30
     bytes_per_second: int = 65_536
@@ -30,7 +32,7 @@ class Rates:
 
 
 class Allowance:
-    """The buckets of one connection. Methods return 0.0, or how many seconds to wait."""
+    """The buckets of one session. Methods return 0.0, or how many seconds to wait."""
 
     __slots__ = ("_bytes", "_ice", "_keys", "_messages", "_strikes")
 
@@ -62,3 +64,39 @@ class Allowance:
         if self._strikes is None:
             self._strikes = Bucket(STRIKES, now)
         return self._strikes.take(now)
+
+    def absorb(self, other: Allowance, now: float) -> None:
+        """Pay for what a socket spent before it took the session up; it was in no room yet."""
+        self._messages.pay(other._messages, now)
+        self._bytes.pay(other._bytes, now)
+        if other._strikes is not None:
+            if self._strikes is None:
+                self._strikes = Bucket(STRIKES, now)
+            self._strikes.pay(other._strikes, now)
+
+
+class Allowances:
+    """Keeps the allowances of sessions without a socket for as long as they may come back."""
+
+    def __init__(self, keep_seconds: float) -> None:
+        """Start empty."""
+        self._keep_seconds = keep_seconds
+        self._kept: dict[str, tuple[float, Allowance]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, sid: str, allowance: Allowance, now: float) -> None:
+        """The session's socket is gone; where there are too many, the oldest is forgotten."""
+        self._kept.pop(sid, None)
+        while self._kept:
+            oldest = next(iter(self._kept))
+            if len(self._kept) < MAX_KEPT and now - self._kept[oldest][0] <= self._keep_seconds:
+                break
+            del self._kept[oldest]
+        self._kept[sid] = (now, allowance)
+
+    def take(self, sid: str) -> Allowance | None:
+        """The session is back: what it had left, or ``None`` if nothing is known of it."""
+        kept = self._kept.pop(sid, None)
+        return None if kept is None else kept[1]

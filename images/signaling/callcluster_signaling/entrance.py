@@ -184,12 +184,16 @@ class Entrance:
         return missed
 
     def _take_over(self, link: Link) -> None:
-        """Close this pod's former socket of the session, if there is one."""
-        former = self._pod.links.get(link.session.sid)
+        """Close this pod's former socket of the session, if there is one, and go on with its allowance."""
+        pod, session = self._pod, link.session
+        former = pod.links.get(session.sid)
         if former is not None:
             self.unseat(former)
             self._do(former, former.session.close(CloseCode.REPLACED, "taken over by a newer connection"))
-        self._pod.links[link.session.sid] = link
+        allowance = pod.allowances.take(session.sid)
+        if allowance is not None:
+            session.carry_on(allowance, pod.now())
+        pod.links[session.sid] = link
 
     def _count_resume(self, result: str) -> None:
         self._pod.counts.resumes[result] += 1
@@ -343,12 +347,14 @@ class Entrance:
 
     def unseat(self, link: Link) -> None:
         """The link's member gets nothing more from here."""
-        if self._pod.links.get(link.session.sid) is link:
-            del self._pod.links[link.session.sid]
+        pod, session = self._pod, link.session
+        if pod.links.get(session.sid) is link:
+            del pod.links[session.sid]
+            pod.allowances.keep(session.sid, session.allowance, pod.now())
         room, link.room = link.room, None
         if room is not None:
-            room.positions.pop(link.session.sid, None)
-            self._pod.rooms.release(room)
+            room.positions.pop(session.sid, None)
+            pod.rooms.release(room)
 
     # Answers
 

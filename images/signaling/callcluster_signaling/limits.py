@@ -1,4 +1,4 @@
-"""How much one connection, or one address, may ask for: token buckets and caps."""
+"""How much one session, or one address, may ask for: token buckets and caps."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ class Bucket:
         self._level = level
         return (amount - level) / per_second
 
+    def pay(self, other: Bucket, now: float) -> None:
+        """Give as many tokens as are missing from ``other``, which has the same rate, or all there are."""
+        missing = max(0.0, other.rate.burst - other._level - (now - other._at) * other.rate.per_second)
+        if self.take(now, missing):
+            self._level = 0.0
+
     def full(self, now: float) -> bool:
         """Whether nothing was taken for so long that the bucket can be forgotten."""
         return self._level + (now - self._at) * self.rate.per_second >= self.rate.burst
@@ -44,7 +50,7 @@ class Bucket:
 ICE = Rate(20, 100)
 KEYS = Rate(20, 60)
 STRIKES = Rate(0.1, 100)
-"""Frames beyond a limit, or unusable, that one connection may send before it is closed."""
+"""Frames beyond a limit, or unusable, that one session may send before its connection is closed."""
 HANDSHAKES = Rate(100, 200)
 PROXY_HANDSHAKES = Rate(1_000, 2_000)
 """From addresses that are not public: behind them stands an ingress, and everybody behind it."""

@@ -16,6 +16,7 @@ from callcluster_common.keyset import KeySet
 from callcluster_common.messages import server
 from callcluster_common.messages.types import IceServer, Limits
 
+from callcluster_signaling.allowance import Allowances
 from callcluster_signaling.answers import encode
 from callcluster_signaling.bus import Bus, Head, UnavailableError, make_line
 from callcluster_signaling.effects import Effect
@@ -44,6 +45,7 @@ class Pod:
         self.counts = Counts()
         self.links: dict[str, Link] = {}
         """By sid: the newest socket of each session on this pod."""
+        self.allowances = Allowances(policy.resume_window_seconds)
         self.writer = Writer()
         self.open_links: set[Link] = set()
         self.directive: Directive | None = None

@@ -231,6 +231,11 @@ class Session:
         self._served += now - self._resuming
         return self.fail(re, "resume_failed", following=following)
 
+    def carry_on(self, allowance: Allowance, now: float) -> None:
+        """A session was taken up that had this much left: a new socket gives it no fresh burst."""
+        allowance.absorb(self.allowance, now)
+        self.allowance = allowance
+
     def resumed(self, re: str | None, record: Record, now: float, requests: list[str]) -> None:
         """A session was taken up; ``requests`` of it need not be acted on again."""
         self.identity = record.identity

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import socket
+import time
 
 import pytest
 from kit.eventually import eventually
@@ -142,6 +143,27 @@ async def test_few_large_frames_are_a_flood_too(
     assert error["d"]["retry_after_ms"] > 0
     assert len([frame for frame in heavy.frames if frame["t"] == "pong"]) >= 16
     await _undisturbed(a, b)
+
+
+async def test_a_resume_gives_no_fresh_allowance(server: SignalingProcess) -> None:
+    heavy = await SigClient.member(server.url, f"room-{secrets.token_hex(4)}")
+    frame = json.dumps({"t": "ping", "d": {"ts": 1}}) + " " * 60_000
+    start, taken = time.monotonic(), 0
+    for cut in (False, True, False, True):
+        for _ in range(20):
+            await heavy.ws.send(frame)
+        await eventually(lambda client=heavy: len(_answers(client)) == 20)
+        taken += _answers(heavy).count("pong")
+        if cut:
+            heavy.abort()
+            await heavy.closes()
+        heavy = await heavy.resume_on(server.url)
+    assert taken >= 16
+    assert taken * len(frame) <= (1 << 20) + 65_536 * (time.monotonic() - start)
+
+
+def _answers(client: SigClient) -> list[str]:
+    return [frame["t"] for frame in client.frames if frame["t"] in ("pong", "error")]
 
 
 async def test_a_member_that_does_not_read_is_cut_off_and_gets_everything_when_it_comes_back(
