@@ -8,7 +8,7 @@ import time
 
 import pytest
 from kit.eventually import eventually
-from kit.sig_client import SigClient
+from kit.sig_client import RequestFailedError, SigClient
 from kit.signaling_server import SignalingProcess
 from websockets.exceptions import ConnectionClosed
 
@@ -105,6 +105,15 @@ async def test_binary_and_oversized_frames_end_their_connection(
 
 async def test_who_says_nothing_is_shown_out_after_three_seconds(server: SignalingProcess) -> None:
     silent = await SigClient.connect(server.url)
+    assert await silent.closes(within=8) == 4504
+
+
+async def test_a_resume_that_failed_is_no_reason_to_stay_longer(server: SignalingProcess) -> None:
+    silent = await SigClient.connect(server.url)
+    nobodys = f"{'s' * 16}.{'x' * 43}"
+    data = {"resume_token": nobodys, "cid": silent.cid, "attempt": 1, "epoch": "", "off": 0}
+    with pytest.raises(RequestFailedError, match="resume_failed"):
+        await silent.request("resume", data)
     assert await silent.closes(within=8) == 4504
 
 
