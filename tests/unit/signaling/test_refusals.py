@@ -50,3 +50,8 @@ def test_causes_are_counted_apart_and_there_is_an_end_to_them(caplog: pytest.Log
 def test_redis_6_and_7_name_one_cause() -> None:
     six = f"ERR Error running script (call to f_{'0' * 40}): @user_script:1: @user_script: 1: -{OOM}."
     assert cause_of(six) == cause_of(f"{OOM}. script: {'1' * 40}, on @user_script:2.") == OOM
+
+
+def test_a_cause_holds_none_of_a_commands_arguments() -> None:
+    problem = "ERR unknown command 'EVALSHA', with args beginning with: 'canary' '2' 'sig:canary'"
+    assert cause_of(problem) == "ERR unknown command 'EVALSHA'"

@@ -43,10 +43,10 @@ class Refusals:
 
 
 def cause_of(problem: str) -> str:
-    """An error without what differs from script to script: Redis names the script and the line."""
+    """An error without what differs from command to command: its arguments, the script and the line."""
     if OUT_OF_MEMORY in problem:
         return OUT_OF_MEMORY
-    return problem.partition(" script: ")[0][:200]
+    return problem.partition(" script: ")[0].partition(", with args")[0][:200]
 
 
 def _tell(cause: str, count: int) -> None:
