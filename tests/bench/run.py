@@ -1,8 +1,8 @@
 """Runs the benchmarks, prints the figures, and writes docs/benchmarks.md with plots.
 
 Each benchmark is a script of its own that prints one JSON line a figure: bench, name, unit, median, values,
-and where there is a peer beside it, ratio, ratios and peer. A figure without its command and machine is
-worth nothing, so both stand in the document.
+and where there is a peer beside it, ratio, ratios and peer; the peer's own figures say of: peer. A figure
+without its command and machine is worth nothing, so both stand in the document.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.patches import Patch
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 IMAGES = ROOT / "docs" / "images"
 RESULTS = ROOT / ".cache" / "bench"
+OURS, PEER = "#2f6f8f", "#b9bfc4"
 
 Figure = dict[str, Any]
 
@@ -113,26 +115,39 @@ def row(figure: Figure) -> str:
     return f"| {figure['name']} | {median} | {spread} | {ratio} | {figure.get('aim', '')} |"
 
 
+def of_peer(figure: Figure) -> bool:
+    """Whether it is what another program did beside ours."""
+    return figure.get("of") == "peer"
+
+
 def plot(benchmark: Benchmark, figures: list[Figure]) -> Path:
-    """Bars of the medians with all values as dots, one panel a unit."""
-    units = list(dict.fromkeys(figure["unit"] for figure in figures))
-    height = sum(0.45 * sum(figure["unit"] == unit for figure in figures) + 0.9 for unit in units)
+    """Bars of the medians with all values as dots, one panel a unit; a peer's bar clings to ours."""
+    panels_of = {
+        unit: [figure for figure in figures if figure["unit"] == unit]
+        for unit in dict.fromkeys(figure["unit"] for figure in figures)
+    }
+    spans = [sum(0.75 if of_peer(figure) else 1.15 for figure in some) for some in panels_of.values()]
     drawing, panels = pyplot.subplots(
-        len(units), 1, figsize=(9, height), squeeze=False,
-        height_ratios=[sum(figure["unit"] == unit for figure in figures) + 1 for unit in units],
+        len(spans), 1, figsize=(9, sum(0.4 * span + 0.8 for span in spans)), squeeze=False,
+        height_ratios=[span + 1 for span in spans],
     )  # fmt: skip
-    for panel, unit in zip(panels[:, 0], units, strict=True):
-        some = [figure for figure in figures if figure["unit"] == unit][::-1]
-        places = range(len(some))
-        panel.barh(places, [figure["median"] for figure in some], color="#2f6f8f", height=0.55)
+    for panel, (unit, some) in zip(panels[:, 0], panels_of.items(), strict=True):
+        place, places = 0.0, []
+        for figure in some:
+            peer = of_peer(figure)
+            place -= 0.75 if peer else 1.15
+            places.append(place)
+            panel.barh(place, figure["median"], color=PEER if peer else OURS, height=0.65)
+            values = figure["values"]
+            panel.plot(values, [place] * len(values), "o", color="#12303f", markersize=3, alpha=0.6)
         panel.set_yticks(places, [figure["name"] for figure in some])
-        for place, figure in enumerate(some):
-            panel.plot(
-                figure["values"], [place] * len(figure["values"]), "o", color="#12303f", markersize=3
-            )
         panel.set_xlabel(unit)
+        panel.xaxis.set_major_formatter("{x:,g}")
         panel.spines[["top", "right"]].set_visible(False)
-    drawing.tight_layout()
+    if any(of_peer(figure) for figure in figures):
+        marks = [Patch(color=OURS, label="CallCluster"), Patch(color=PEER, label="the peer beside it")]
+        drawing.legend(handles=marks, loc="upper right", ncols=2, frameon=False)
+    drawing.tight_layout(rect=(0, 0, 1, 0.98))
     IMAGES.mkdir(parents=True, exist_ok=True)
     path = IMAGES / f"bench-{benchmark.script}.png"
     drawing.savefig(path, dpi=110)

@@ -243,6 +243,7 @@ async def relaying(bus: str, redis_url: str, traffic: Traffic, rounds: int, seco
         f"bare {traffic.peer} beside {traffic.name}, {bus} bus",
         unit,
         [window.delivered / window.cpu for window in bare],
+        of="peer",
     )
     return [window.cpu / window.wall for window in ours]
 
@@ -277,7 +278,7 @@ async def connections(bus: str, redis_url: str, rounds: int, count: int) -> None
     for size, values in extra.items():
         where = f"in rooms of {size}" if size else "in no room"
         emit(f"memory above the bare server, {where}, {bus} bus", "KiB per connection", values, aim="<= 20")
-    emit(f"memory of the bare server, beside the {bus} bus", "KiB per connection", bare)
+    emit(f"memory of the bare server, beside the {bus} bus", "KiB per connection", bare, of="peer")
     async with signaling_server(redis_url) as ours:
         held = await members(ours, 200, 2)
         await asyncio.sleep(1)
@@ -325,7 +326,7 @@ async def commands(url: str, rounds: int) -> None:
     ratios = [one / other for one, other in zip(thin, stock, strict=True)]
     name = f"publish command to Redis, {batch} in a batch"
     emit(name, "us CPU per command", thin, ratios=ratios, peer="the CPU of a redis-py pipeline")
-    emit("the same by a redis-py pipeline", "us CPU per command", stock)
+    emit("the same by a redis-py pipeline", "us CPU per command", stock, of="peer")
 
 
 def emit(name: str, unit: str, values: list[float], **more: Any) -> None:
