@@ -27,8 +27,8 @@ from typing import Any
 
 import redis.asyncio
 from callcluster_common import redis_keys
-from callcluster_signaling.bus.redis_connection import scripts
-from callcluster_signaling.bus.wire import connect
+from callcluster_common.bus.redis_connection import scripts
+from callcluster_common.bus.wire import connect
 from kit.ports import free_port
 from kit.redis_server import RedisServer
 from kit.sig_load import LoadClient, open_client

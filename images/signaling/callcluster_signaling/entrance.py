@@ -5,12 +5,7 @@ from __future__ import annotations
 import logging
 
 import msgspec
-from callcluster_common.messages import server
-from callcluster_common.messages.types import CloseCode, Member, Snapshot
-
-from callcluster_signaling import effects as do
-from callcluster_signaling.answers import encode
-from callcluster_signaling.bus import (
+from callcluster_common.bus import (
     Head,
     RefusedError,
     Return,
@@ -20,9 +15,14 @@ from callcluster_signaling.bus import (
     make_line,
     published_by,
 )
+from callcluster_common.bus.posts import Replaced, pack
+from callcluster_common.messages import server
+from callcluster_common.messages.types import CloseCode, Member, Snapshot
+
+from callcluster_signaling import effects as do
+from callcluster_signaling.answers import encode
 from callcluster_signaling.links import Link
 from callcluster_signaling.pod import Pod
-from callcluster_signaling.posts import Replaced, pack
 from callcluster_signaling.record import Record
 from callcluster_signaling.room import Evict, Room, replay, roster
 from callcluster_signaling.roster_line import RosterLine

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from callcluster_common.bus import EPOCH_LOST, NO_BUS, Head, UnavailableError, make_line, published_by
+from callcluster_common.bus.posts import Parcels, Replaced, pack, unpack
 from callcluster_common.messages import server
 from callcluster_common.messages.types import CloseCode
 from websockets.asyncio.server import ServerConnection
@@ -14,11 +16,9 @@ from websockets.exceptions import ConnectionClosed
 
 from callcluster_signaling import effects as do
 from callcluster_signaling.answers import encode
-from callcluster_signaling.bus import EPOCH_LOST, NO_BUS, Head, UnavailableError, make_line, published_by
 from callcluster_signaling.entrance import Entrance
 from callcluster_signaling.links import Link
 from callcluster_signaling.pod import Pod
-from callcluster_signaling.posts import Parcels, Replaced, pack, unpack
 from callcluster_signaling.room import Evict, Room
 from callcluster_signaling.rooms import close_code
 from callcluster_signaling.session import Effects, Phase, Session

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from callcluster_common.bus import Bus, Head, UnavailableError, make_line
 from callcluster_common.directive import Directive, RoomRule
 from callcluster_common.keyset import KeySet
 from callcluster_common.messages import server
@@ -18,7 +19,6 @@ from callcluster_common.messages.types import IceServer, Limits
 
 from callcluster_signaling.allowance import Allowances
 from callcluster_signaling.answers import encode
-from callcluster_signaling.bus import Bus, Head, UnavailableError, make_line
 from callcluster_signaling.effects import Effect
 from callcluster_signaling.links import Link, Writer
 from callcluster_signaling.metrics import Counts

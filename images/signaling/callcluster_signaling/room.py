@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import msgspec
+from callcluster_common.bus import Entry, Head, RoomState, split_line
 from callcluster_common.messages.server import (
     AnswerRelay,
     Event,
@@ -19,8 +20,6 @@ from callcluster_common.messages.server import (
 )
 from callcluster_common.messages.types import Member, Snapshot
 from callcluster_common.redis_keys import RoomKeys
-
-from callcluster_signaling.bus import Entry, Head, RoomState, split_line
 
 DurableFrame = Event | OfferRelay | AnswerRelay | IceRelay | RestartRelay | MsgRelay
 

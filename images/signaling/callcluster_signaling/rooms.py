@@ -9,11 +9,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from callcluster_common import redis_keys, room_names
+from callcluster_common.bus import RENEW_SECONDS, Bus, Entry, Occupant, RoomState, UnavailableError
 from callcluster_common.messages import server
 from callcluster_common.messages.types import CloseCode
 
 from callcluster_signaling.answers import encode
-from callcluster_signaling.bus import RENEW_SECONDS, Bus, Entry, Occupant, RoomState, UnavailableError
 from callcluster_signaling.links import Link, framed
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.room import Evict, Outcome, Room

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from callcluster_common import directive, keyset, watched_file
+from callcluster_common.bus import TOUCH_SECONDS, Bus
+from callcluster_common.bus.choice import make_bus
 from callcluster_common.control import ControlServer
 from callcluster_common.messages.types import (
     MAX_FRAME_BYTES,
@@ -24,8 +26,6 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from callcluster_signaling import drain, metrics
 from callcluster_signaling.allowance import Rates
-from callcluster_signaling.bus import TOUCH_SECONDS, Bus
-from callcluster_signaling.bus.choice import make_bus
 from callcluster_signaling.connection import MeteredConnection
 from callcluster_signaling.handshake import Handshakes, address_of, offered_token, select_subprotocol
 from callcluster_signaling.hub import Hub
@@ -299,7 +299,7 @@ async def run(settings: Settings) -> int:
     # Frames come and go in thousands, and form no cycles: look for cycles less often.
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-    server = SignalingServer(settings, make_bus(settings.redis_url))
+    server = SignalingServer(settings, make_bus(settings.redis_url, "signaling"))
     await server.start()
     await asked.wait()
     server.drain()

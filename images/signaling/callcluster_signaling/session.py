@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from callcluster_common.bus import Person
 from callcluster_common.messages import client, server
 from callcluster_common.messages.types import (
     ERRORS,
@@ -30,7 +31,6 @@ from callcluster_signaling import answers, members
 from callcluster_signaling import effects as do
 from callcluster_signaling.allowance import Allowance, Rates
 from callcluster_signaling.answers import encode
-from callcluster_signaling.bus import Person
 from callcluster_signaling.metrics import Counts
 from callcluster_signaling.reading import UnreadableError, read, request_id
 from callcluster_signaling.record import Record

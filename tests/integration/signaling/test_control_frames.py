@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
+from callcluster_common.bus.memory import MemoryBus
 from callcluster_common.environment import Environment
 from callcluster_signaling import limits
-from callcluster_signaling.bus.memory import MemoryBus
 from callcluster_signaling.server import SignalingServer, listening
 from callcluster_signaling.settings import read
 from kit.eventually import eventually

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from callcluster_common import redis_keys
-from callcluster_signaling.bus import Head, Person, Ticket, UnavailableError, make_line
-from callcluster_signaling.bus.redis import RedisBus
+from callcluster_common.bus import Head, Person, Ticket, UnavailableError, make_line
+from callcluster_common.bus.redis import RedisBus
+from kit.bus_listener import Nobody
 from kit.eventually import eventually
 from kit.redis_server import RedisServer
 from kit.sig_client import RequestFailedError, SigClient, token
-from kit.sig_listener import Nobody
 from kit.signaling_server import SignalingProcess, signaling
 
 pytestmark = pytest.mark.redis

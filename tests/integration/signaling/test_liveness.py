@@ -5,9 +5,9 @@ import secrets
 
 import aiohttp
 import pytest
+from callcluster_common.bus.memory import MemoryBus
 from callcluster_common.environment import Environment
 from callcluster_signaling import settings
-from callcluster_signaling.bus.memory import MemoryBus
 from callcluster_signaling.server import SignalingServer
 from kit.eventually import eventually
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 from callcluster_common import redis_keys
-from callcluster_signaling.bus import UnavailableError
-from callcluster_signaling.bus.redis import RedisBus
-from callcluster_signaling.bus.wire import Wire, WireError
+from callcluster_common.bus import UnavailableError
+from callcluster_common.bus.redis import RedisBus
+from callcluster_common.bus.wire import Wire, WireError
+from kit.bus_listener import Nobody
 from kit.eventually import eventually
 from kit.redis_server import RedisServer
 from kit.sig_client import RequestFailedError, SigClient, token
-from kit.sig_listener import Nobody
 from kit.signaling_server import SignalingProcess, signaling
 
 pytestmark = pytest.mark.redis

@@ -2,11 +2,11 @@ from typing import Any
 
 import msgspec
 from callcluster_common import redis_keys
+from callcluster_common.bus import Entry, Head, Person, Ticket, make_line
+from callcluster_common.bus.ledger import Ledger
 from callcluster_common.messages import server
 from callcluster_common.messages.client import MsgData
 from callcluster_common.messages.types import Member
-from callcluster_signaling.bus import Entry, Head, Person, Ticket, make_line
-from callcluster_signaling.bus.ledger import Ledger
 from callcluster_signaling.room import Deliver, Room, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st

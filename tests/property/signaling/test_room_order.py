@@ -1,9 +1,9 @@
 import msgspec
 from callcluster_common import redis_keys
+from callcluster_common.bus import Entry, Head, Occupant, RoomState, make_line
 from callcluster_common.messages import server
 from callcluster_common.messages.client import MsgData
 from callcluster_common.messages.types import Member
-from callcluster_signaling.bus import Entry, Head, Occupant, RoomState, make_line
 from callcluster_signaling.room import Deliver, Room
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -2,10 +2,10 @@ from typing import Any
 
 import msgspec
 from callcluster_common import redis_keys
+from callcluster_common.bus import Head, Occupant, RoomState, make_line
 from callcluster_common.messages import server
 from callcluster_common.messages.client import DescriptionData, MsgData
 from callcluster_common.messages.types import Bundle, Member
-from callcluster_signaling.bus import Head, Occupant, RoomState, make_line
 from callcluster_signaling.room import Deliver, Evict, Room
 
 encode = msgspec.json.encode

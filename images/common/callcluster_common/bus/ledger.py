@@ -6,7 +6,7 @@ from collections import deque
 
 import msgspec
 
-from callcluster_signaling.bus import (
+from callcluster_common.bus import (
     EPOCH_LOST,
     HISTORY_BYTES,
     HISTORY_ENTRIES,
@@ -25,7 +25,7 @@ from callcluster_signaling.bus import (
     Ticket,
     split_line,
 )
-from callcluster_signaling.bus.events import left_line, reconnecting_line, resumed_line
+from callcluster_common.bus.events import left_line, reconnecting_line, resumed_line
 
 
 class Owner:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from callcluster_common.redis_keys import RoomKeys
-
-from callcluster_signaling.bus import (
+from callcluster_common.bus import (
     EPOCH_LOST,
     SESSION_MS,
     Done,
@@ -23,7 +21,8 @@ from callcluster_signaling.bus import (
     Session,
     Ticket,
 )
-from callcluster_signaling.bus.ledger import Ledger
+from callcluster_common.bus.ledger import Ledger
+from callcluster_common.redis_keys import RoomKeys
 
 TIDY_MS = 10_000
 
@@ -45,7 +44,7 @@ def _now() -> int:
 
 
 class MemoryBus:
-    """Implements :class:`callcluster_signaling.bus.Bus` for ``memory://``."""
+    """Implements :class:`callcluster_common.bus.Bus` for ``memory://``."""
 
     def __init__(self) -> None:
         self._rooms: dict[str, Ledger] = {}

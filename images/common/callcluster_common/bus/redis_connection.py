@@ -11,10 +11,9 @@ from importlib import resources
 from typing import Any
 
 from callcluster_common import redis_keys
-
-from callcluster_signaling.bus import UnavailableError
-from callcluster_signaling.bus.refusals import Refusals
-from callcluster_signaling.bus.wire import Wire, WireError, connect
+from callcluster_common.bus import UnavailableError
+from callcluster_common.bus.refusals import Refusals
+from callcluster_common.bus.wire import Wire, WireError, connect
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ PROBE = b"probe"
 
 def scripts() -> dict[str, str]:
     """All scripts by name."""
-    folder = resources.files("callcluster_signaling.bus") / "lua"
+    folder = resources.files("callcluster_common.bus") / "lua"
     prelude = (folder / "prelude.lua").read_text()
     found = {name: prelude + (folder / f"{name}.lua").read_text() for name in ROOM_SCRIPTS}
     return found | {name: (folder / f"{name}.lua").read_text() for name in OTHER_SCRIPTS}
@@ -60,6 +59,7 @@ class RedisConnection:
     def __init__(
         self,
         url: str,
+        name: str,
         *,
         on_push: Callable[[bytes, bytes], None],
         channels: Callable[[], list[str]],
@@ -72,6 +72,7 @@ class RedisConnection:
 
         Args:
             url: of Redis.
+            name: what this pod is: stands before its id in Redis's list of clients.
             on_push: gets channel and payload of pushed messages, probes aside.
             channels: what to subscribe to.
             before_use: looks into a new connection before anybody else does; raises :class:`WireError`.
@@ -80,6 +81,7 @@ class RedisConnection:
             on_tick: called four times a second with the monotonic time.
         """
         self._url = url
+        self._name = name
         self._on_push = on_push
         self._channels = channels
         self._before_use = before_use
@@ -195,7 +197,7 @@ class RedisConnection:
         while True:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    wire = await connect(self._url, self._pushed, f"signaling-{self._pod}")
+                    wire = await connect(self._url, self._pushed, f"{self._name}-{self._pod}")
                 try:
                     async with asyncio.timeout(ANSWER_SECONDS):
                         wiped = await self._prepare(wire)

@@ -1,5 +1,5 @@
 import pytest
-from callcluster_signaling.bus.refusals import EVERY_SECONDS, MAX_CAUSES, Refusals, cause_of
+from callcluster_common.bus.refusals import EVERY_SECONDS, MAX_CAUSES, Refusals, cause_of
 
 OOM = "OOM command not allowed when used memory > 'maxmemory'"
 

@@ -1,5 +1,5 @@
-from callcluster_signaling.bus import HISTORY_BYTES, HISTORY_ENTRIES, Entry, Head, Person, Ticket, make_line
-from callcluster_signaling.bus.ledger import Ledger
+from callcluster_common.bus import HISTORY_BYTES, HISTORY_ENTRIES, Entry, Head, Person, Ticket, make_line
+from callcluster_common.bus.ledger import Ledger
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16
 

@@ -1,4 +1,4 @@
-"""The bus between signaling pods: what it carries, and the port that both buses implement.
+"""The bus between pods: what it carries, and the port that both buses implement.
 
 A room is a ledger: entries in one total order, numbered without gaps within an epoch. An entry travels as a
 *line*: a small JSON head, a line feed, and the frame that clients get, complete but for its offset.
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 import msgspec
+
 from callcluster_common.redis_keys import RoomKeys
 
 LEASE_MS = 30_000

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from callcluster_signaling.bus.wire import LOST, WireError, connect
+from callcluster_common.bus.wire import LOST, WireError, connect
 
 
 class Fake:

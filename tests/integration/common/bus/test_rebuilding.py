@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 from callcluster_common import redis_keys
+from callcluster_common.bus import HISTORY_BYTES, Head, Occupant, Person, RoomState, Ticket, make_line
+from callcluster_common.bus.redis import RedisBus
 from callcluster_common.redis_keys import RoomKeys
-from callcluster_signaling.bus import HISTORY_BYTES, Head, Occupant, Person, RoomState, Ticket, make_line
-from callcluster_signaling.bus.redis import RedisBus
+from kit.bus_listener import Nobody
 from kit.redis_server import RedisServer
-from kit.sig_listener import Nobody
 
 pytestmark = pytest.mark.redis
 

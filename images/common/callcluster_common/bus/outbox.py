@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
+from callcluster_common.bus import Done, Head
 from callcluster_common.redis_keys import RoomKeys
-
-from callcluster_signaling.bus import Done, Head
 
 MAX_LINES = 1_000
 MAX_SECONDS = 5.0

@@ -13,10 +13,9 @@ from functools import partial
 from typing import Any
 
 import hiredis
-from callcluster_common import redis_keys
-from callcluster_common.redis_keys import RoomKeys
 
-from callcluster_signaling.bus import (
+from callcluster_common import redis_keys
+from callcluster_common.bus import (
     NO_BUS,
     SESSION_MS,
     Done,
@@ -34,10 +33,11 @@ from callcluster_signaling.bus import (
     UnavailableError,
     split_line,
 )
-from callcluster_signaling.bus.outbox import Outbox, Pending
-from callcluster_signaling.bus.redis_connection import RedisConnection, is_another_server
-from callcluster_signaling.bus.replies import entries, room_state, text
-from callcluster_signaling.bus.wire import LOST, Wire
+from callcluster_common.bus.outbox import Outbox, Pending
+from callcluster_common.bus.redis_connection import RedisConnection, is_another_server
+from callcluster_common.bus.replies import entries, room_state, text
+from callcluster_common.bus.wire import LOST, Wire
+from callcluster_common.redis_keys import RoomKeys
 
 FLUSH_SECONDS = 2.0
 MAX_OFFSET_DIGITS = 16
@@ -45,11 +45,13 @@ MAX_OFFSET_DIGITS = 16
 
 
 class RedisBus:
-    """Implements :class:`callcluster_signaling.bus.Bus`."""
+    """Implements :class:`callcluster_common.bus.Bus`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, name: str = "bus") -> None:
+        """Begin with :meth:`start`; ``name`` says what the pod is, in Redis's list of clients."""
         self._connection = RedisConnection(
             url,
+            name,
             on_push=self._pushed,
             channels=lambda: [channel.decode() for channel in self._channels],
             before_use=self._look_up,

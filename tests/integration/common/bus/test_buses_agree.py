@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from callcluster_common import redis_keys
-from callcluster_signaling.bus import (
+from callcluster_common.bus import (
     Bus,
     Head,
     Person,
@@ -18,8 +18,8 @@ from callcluster_signaling.bus import (
     make_line,
     split_line,
 )
-from callcluster_signaling.bus.memory import MemoryBus
-from callcluster_signaling.bus.redis import RedisBus
+from callcluster_common.bus.memory import MemoryBus
+from callcluster_common.bus.redis import RedisBus
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kit.eventually import eventually

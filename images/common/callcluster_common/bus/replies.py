@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from callcluster_signaling.bus import Entry, Occupant, RoomState
+from callcluster_common.bus import Entry, Occupant, RoomState
 
 
 def text(value: bytes) -> str:

@@ -1,4 +1,4 @@
-"""A listener of the signaling bus for tests in which nothing comes."""
+"""A listener of the bus for tests in which nothing comes."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+
 from callcluster_common.messages.server import KeyAckRelay, KeyDeliver, KeyRequestRelay, MuteRequest
 
 
