@@ -20,8 +20,6 @@ from callcluster_common.reports import Report, SignalingReport, TURNReport
 from callcluster_operator.api.times import timestamp
 from callcluster_operator.local import fields
 from callcluster_operator.objects import (
-    API_VERSION,
-    CALL_CLUSTER,
     CONFIG_MAP,
     DEPLOYMENT,
     NODE,
@@ -38,7 +36,8 @@ from callcluster_operator.plan import Apply, Delete, Drain, Plan, WriteStatus
 from callcluster_operator.planning import names, ports
 from callcluster_operator.planning.plan import plan
 
-NAMESPACE = "calls"
+from kit.plan_objects import NAMESPACE, cc_ref, host_ports, node_object
+
 PLATFORM = Platform("callcluster/signaling:1", "callcluster/turn:1", "redis:7-bookworm")
 START = 1_800_000_000.0
 
@@ -401,51 +400,3 @@ class World:
             "readyReplicas": min(count, wanted),
         }
         self._store(ref_of(deployment), {**deployment, "status": status})
-
-
-def host_ports(pod: Object) -> set[tuple[int, str]]:
-    """What the scheduler compares."""
-    return {
-        (port["hostPort"], port["protocol"])
-        for container in pod["spec"]["containers"]
-        for port in container.get("ports", ())
-        if "hostPort" in port
-    }
-
-
-def cc_ref(name: str) -> Ref:
-    """Reference to a CallCluster."""
-    return Ref(CALL_CLUSTER, NAMESPACE, name)
-
-
-def callcluster(name: str = "cc", **spec: Any) -> Object:
-    """A CallCluster with a spec that needs nothing else."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "CallCluster",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {"domain": "calls.example.org", **spec},
-    }
-
-
-def room(name: str, cluster: str = "cc", **spec: Any) -> Object:
-    """A Room."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "Room",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {"clusterRef": {"name": cluster}, **spec},
-    }
-
-
-def node_object(name: str, internal: str, external: str | None = None) -> Object:
-    """A node with its addresses."""
-    addresses = [{"type": "InternalIP", "address": internal}]
-    if external:
-        addresses.append({"type": "ExternalIP", "address": external})
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": name},
-        "status": {"addresses": addresses},
-    }

@@ -9,7 +9,7 @@ import aiohttp
 from callcluster_operator.objects import POD
 from kit.eventually import eventually
 from kit.plan_executor import World
-from kit.plan_executor import callcluster as planned
+from kit.plan_objects import callcluster as planned
 from kit.turn_agent import MakeAgent
 
 

@@ -11,7 +11,8 @@ from callcluster_operator.planning import names, ports
 from callcluster_operator.planning.plan import plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.plan_executor import NAMESPACE, ConflictError, RefusedError, World, callcluster, cc_ref, room
+from kit.plan_executor import ConflictError, RefusedError, World
+from kit.plan_objects import NAMESPACE, callcluster, cc_ref, room
 
 Spec = dict[str, Any]
 

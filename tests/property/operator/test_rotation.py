@@ -12,7 +12,8 @@ from callcluster_operator.planning.plan import plan
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from kit.plan_executor import NAMESPACE, ConflictError, Process, RefusedError, World, callcluster
+from kit.plan_executor import ConflictError, Process, RefusedError, World
+from kit.plan_objects import NAMESPACE, callcluster
 
 TTL, INTERVAL, OVERLAP, SKEW = 10, 30, 12, 1
 SPEC: dict[str, Any] = {

@@ -22,7 +22,8 @@ from callcluster_operator.observed import Platform
 from callcluster_operator.planning import names
 from callcluster_signaling import settings as signaling_settings
 from callcluster_turn import settings as turn_settings
-from kit.plan_executor import NAMESPACE, PLATFORM, World, callcluster
+from kit.plan_executor import PLATFORM, World
+from kit.plan_objects import NAMESPACE, callcluster
 
 FULL: dict[str, Any] = {
     "tls": {"secretRef": {"name": "turn-tls"}},

@@ -20,7 +20,8 @@ from callcluster_operator.objects import (
 from callcluster_operator.plan import Apply, Delete, WriteStatus
 from callcluster_operator.planning import credentials, names
 from callcluster_operator.planning.plan import plan
-from kit.plan_executor import NAMESPACE, World, callcluster, cc_ref, room
+from kit.plan_executor import World
+from kit.plan_objects import NAMESPACE, callcluster, cc_ref, room
 
 SHORT = {
     "ttlSeconds": 10,

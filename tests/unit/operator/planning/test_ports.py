@@ -8,7 +8,8 @@ import pytest
 from callcluster_operator.api.v1alpha1 import TURN, PortRange
 from callcluster_operator.observed import PortClaim
 from callcluster_operator.planning import ports
-from kit.plan_executor import World, callcluster
+from kit.plan_executor import World
+from kit.plan_objects import callcluster
 
 TURN_OF_TWO = TURN(relay_port_range=PortRange(min=20000, max=21999))
 

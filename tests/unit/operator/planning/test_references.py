@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from callcluster_operator.objects import POD, SECRET, Ref
 from callcluster_operator.planning import names
-from kit.plan_executor import NAMESPACE, World, callcluster
+from kit.plan_executor import World
+from kit.plan_objects import NAMESPACE, callcluster
 
 
 def secret(name: str, *keys: str) -> dict[str, Any]:

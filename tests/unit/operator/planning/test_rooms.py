@@ -12,7 +12,8 @@ from callcluster_operator.objects import CONFIG_MAP, ROOM, SECRET, Object, Ref
 from callcluster_operator.plan import Delete, WriteStatus
 from callcluster_operator.planning import names
 from callcluster_operator.planning.rooms import plan_orphan
-from kit.plan_executor import NAMESPACE, World, callcluster, room
+from kit.plan_executor import World
+from kit.plan_objects import NAMESPACE, callcluster, room
 
 STANDUP = Ref(ROOM, NAMESPACE, "standup")
 

@@ -10,7 +10,8 @@ from callcluster_operator.objects import NODE, POD, Object, Ref, ref_of
 from callcluster_operator.plan import Delete, Drain
 from callcluster_operator.planning import names
 from callcluster_operator.planning.plan import plan
-from kit.plan_executor import NAMESPACE, World, callcluster, node_object
+from kit.plan_executor import World
+from kit.plan_objects import NAMESPACE, callcluster, node_object
 
 DRAIN_SECONDS = 600
 
