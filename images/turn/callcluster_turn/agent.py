@@ -162,7 +162,8 @@ class Agent:
         if run is None or not run.coturn.running:
             return web.json_response({"ended": 0})
         try:
-            ended = await coturn_cli.end_sessions(run.cli_port, run.cli_password, kid)
+            own = self._health.probe_users
+            ended = await coturn_cli.end_sessions(run.cli_port, run.cli_password, kid, own)
         except CoturnCLIError as error:
             return web.Response(status=502, text=f"{error}\n")
         self._metrics.revoked_sessions.inc(ended)

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 TIMEOUT_SECONDS = 5.0
 PROMPT = b"> "
-_SESSION = re.compile(rb"\bid=(\d{1,20}), user <")
+_SESSION = re.compile(rb"^ *\d+\) id=(\d{1,20}), user <(.*)>:\r?$", re.MULTILINE)
+"""A whole line: whoever has a key chooses user names, and one may look like the part of a line."""
 
 
 class CoturnCLIError(Exception):
     """coturn's command line did not answer as it should."""
+
+
+class CoturnSession(NamedTuple):
+    """A session as it is listed."""
+
+    id: str
+    user: str
+    """The user name of its credential."""
 
 
 class CoturnCLI:
@@ -23,11 +33,14 @@ class CoturnCLI:
         self._reader = reader
         self._writer = writer
 
-    async def sessions(self, kid: str) -> tuple[str, ...]:
-        """Ids of the running sessions whose credential was minted with key ``kid``."""
+    async def sessions(self, kid: str) -> tuple[CoturnSession, ...]:
+        """The running sessions whose credential was minted with key ``kid``."""
         # ":" ends the expiry and "." the key id, so this is no part of another user's name.
         listing = await self.command(f"psp :{kid}.")
-        return tuple(match.decode() for match in _SESSION.findall(listing))
+        return tuple(
+            CoturnSession(id.decode(), user.decode(errors="replace"))
+            for id, user in _SESSION.findall(listing)
+        )
 
     async def end(self, session: str) -> None:
         """End a session: its relay port closes, and the client's next request is refused."""
@@ -64,11 +77,20 @@ async def log_in(port: int, password: str) -> AsyncIterator[CoturnCLI]:
         writer.close()
 
 
-async def end_sessions(port: int, password: str, kid: str, attempts: int = 20) -> int:
+async def end_sessions(
+    port: int, password: str, kid: str, own: Collection[str] = (), attempts: int = 20
+) -> int:
     """End all sessions of a key that is retired already, also those that were being made meanwhile.
 
+    Args:
+        port: of the command line.
+        password: of the command line.
+        kid: the key's id.
+        own: what follows the expiry in the user names of the agent's own checks: these end uncounted.
+        attempts: how often to look.
+
     Returns:
-        How many sessions were ended.
+        How many sessions of clients were ended.
 
     Raises:
         CoturnCLIError: coturn does not answer, or sessions are left after all attempts.
@@ -82,8 +104,9 @@ async def end_sessions(port: int, password: str, kid: str, attempts: int = 20) -
             if clear == 2:
                 return len(ended)
             for session in sessions:
-                await cli.end(session)
-            ended.update(sessions)
+                await cli.end(session.id)
+                if session.user.partition(":")[2] not in own:
+                    ended.add(session.id)
             # A request that passed authentication just before the key went may still become a session.
             await asyncio.sleep(0.25)
     raise CoturnCLIError("sessions of the key are still running")

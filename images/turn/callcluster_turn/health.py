@@ -9,6 +9,7 @@ from collections.abc import Callable
 from callcluster_common.keyset import Key, KeySet, fingerprint
 
 from callcluster_turn import peers, selfcheck
+from callcluster_turn.config import MAX_ALLOCATE_LIFETIME_SECONDS
 from callcluster_turn.metrics import Metrics
 from callcluster_turn.selfcheck import PeerPolicyError, SelfCheckError
 from callcluster_turn.settings import Settings
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 STEADY_SECONDS = 10.0
 LINGER_SECONDS = 3.0
 """coturn closes a relay port 1 to 2 seconds after its allocation has ended."""
+SESSION_SECONDS = 2.0 * MAX_ALLOCATE_LIFETIME_SECONDS
+"""Beyond it coturn has no session left of a check whose end did not reach it."""
 EAGER_SECONDS = 0.2
 """Pace while something is wrong or unproven."""
 
@@ -40,6 +43,8 @@ class Health:
         """The last state that was logged."""
         self._probes: dict[int, float] = {}
         """Relay ports of self-checks, and when coturn will have closed each."""
+        self._users: dict[str, float] = {}
+        """User names of self-checks, and when coturn will know no session of each."""
         self.keyset: KeySet | None = None
         """The set in coturn's table."""
         self.acknowledged = ""
@@ -60,6 +65,13 @@ class Health:
         now = asyncio.get_running_loop().time()
         self._probes = {port: gone for port, gone in self._probes.items() if now < gone}
         return frozenset(self._probes)
+
+    @property
+    def probe_users(self) -> frozenset[str]:
+        """See :func:`callcluster_turn.selfcheck.user_of`: those of whom coturn may still hold a session."""
+        now = asyncio.get_running_loop().time()
+        self._users = {user: gone for user, gone in self._users.items() if now < gone}
+        return frozenset(self._users)
 
     def adopt(self, keyset: KeySet, *, proven: bool) -> None:
         """Take note of a set that was written to coturn's table, and check it now."""
@@ -127,6 +139,7 @@ class Health:
             denied = (
                 () if run is self._policed_run else peers.probes(settings.peers, version, settings.relay_ip)
             )
+            self._users[selfcheck.user_of(key)] = asyncio.get_running_loop().time() + SESSION_SECONDS
             port = await selfcheck.allocate(
                 settings.listening_ip, settings.listening_port, key, version, denied
             )

@@ -32,7 +32,7 @@ class Metrics:
         self.key_set_errors = self._counter("key_set_errors", "Unusable key sets")
         self.certificate_errors = self._counter("certificate_errors", "Unusable certificates or keys")
         self.self_check_failures = self._counter("self_check_failures", "Self-checks that failed")
-        self.revoked_sessions = self._counter("revoked_sessions", "Sessions ended by revocation")
+        self.revoked_sessions = self._counter("revoked_sessions", "Sessions of clients ended by revocation")
         ProcessCollector(
             namespace=PREFIX + "coturn", pid=lambda: coturn_pid() or "none", registry=self.registry
         )

@@ -138,6 +138,11 @@ async def connect(address: IPAddress, port: int) -> None:
         raise SelfCheckError("no connection over TCP") from None
 
 
+def user_of(key: Key) -> str:
+    """What follows the expiry in the user names of :func:`allocate` with this key."""
+    return turn_credentials.mint(key, SUBJECT, 0)[0].partition(":")[2]
+
+
 async def allocate(
     address: IPAddress,
     port: int,

@@ -65,6 +65,27 @@ async def test_only_the_sessions_of_the_key_end() -> None:
     assert list(sessions) == ["001000000000000002"]
 
 
+async def test_the_agents_own_checks_end_and_are_not_counted() -> None:
+    sessions = {
+        "000000000000000001": "1795360774:k1.0123456789abcdef",
+        "001000000000000002": "1795360775:k1.fedcba9876543210",
+        "001000000000000003": "1795360776:k1.fedcba9876543210",
+    }
+    async with command_line(sessions) as port:
+        assert await coturn_cli.end_sessions(port, PASSWORD, "k1", {"k1.fedcba9876543210"}) == 1
+
+    assert not sessions
+
+
+@pytest.mark.parametrize("end", ["", ">", ">:", ">:  9) id=2, user <x>:"])
+async def test_a_user_name_that_looks_like_a_line_ends_no_other_session(end: str) -> None:
+    sessions = {"1": f"1795360774:k1.x>: 1) id=2, user <1795360774:k1.y{end}", "2": "1795360774:k2.z"}
+    async with command_line(sessions) as port:
+        assert await coturn_cli.end_sessions(port, PASSWORD, "k1") == 1
+
+    assert list(sessions) == ["2"]
+
+
 async def test_sessions_that_do_not_end_are_an_error() -> None:
     async with command_line({"1": "1795360774:k1.0123456789abcdef"}, immortal=True) as port:
         with pytest.raises(CoturnCLIError, match="still running"):
