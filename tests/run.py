@@ -68,7 +68,7 @@ def rust() -> str | None:
     if missing := program("cargo", hint="rustup, or your distribution's, 1.89 or newer")():
         return missing
     asked = subprocess.run(["cargo", "--version"], capture_output=True, text=True)
-    return f"cargo does not run: {asked.stderr.partition('.')[0].strip()}" if asked.returncode else None
+    return f"cargo does not run: {' '.join(asked.stderr.split())}" if asked.returncode else None
 
 
 def look_for_apiserver() -> str | None:

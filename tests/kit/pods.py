@@ -9,11 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import fcntl
+import functools
 import hashlib
 import itertools
 import json
 import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
@@ -29,9 +34,24 @@ from prometheus_client import CollectorRegistry
 from kit.apiserver import ApiServer
 
 INTERVAL_SECONDS = 0.1
-# Of this test process alone: others run beside it.
-_NETWORK = f"127.{os.getpid() % 200 + 20}"
-_addresses = (f"{_NETWORK}.{number // 250}.{number % 250 + 1}" for number in itertools.count())
+NETWORKS = range(20, 220)
+
+
+@functools.cache
+def _addresses() -> Iterator[str]:
+    """Addresses of a loopback network that this process alone has until it ends: others run beside it."""
+    directory = Path(tempfile.gettempdir()) / "callcluster-test-networks"
+    directory.mkdir(exist_ok=True)
+    for network in NETWORKS:
+        lock = os.open(directory / str(network), os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        # Left open: the end of the process gives it up.
+        return (f"127.{network}.{number // 250}.{number % 250 + 1}" for number in itertools.count())
+    raise RuntimeError("all loopback networks of the tests are in use")
 
 
 @dataclass
@@ -50,7 +70,7 @@ class RunningPod:
 
     def __init__(self, pod: Object) -> None:
         self.load = Load()
-        self.address = next(_addresses)
+        self.address = next(_addresses())
         self.component: str = pod["metadata"]["labels"][names.COMPONENT_LABEL]
         self.turn_keys: keyset.KeySet | None = None
         self.control_keys: keyset.KeySet | None = None
