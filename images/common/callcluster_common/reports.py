@@ -33,4 +33,15 @@ class TURNReport(msgspec.Struct, frozen=True, rename="camel"):
     """Fingerprint of the key set in coturn's table, empty before the first."""
 
 
-Report = SignalingReport | TURNReport
+class SFUReport(msgspec.Struct, frozen=True, rename="camel"):
+    """What an SFU tells the operator."""
+
+    version: str
+    draining: bool
+    rooms: int
+    """Rooms whose seat it holds."""
+    participants: int
+    """Members that it forwards for, also of rooms whose seat it has given up since."""
+
+
+Report = SignalingReport | TURNReport | SFUReport
