@@ -72,6 +72,20 @@
  * @property {boolean} locked  Whether newcomers are kept out.
  * @property {Grants} grants
  *
+ * @typedef {'large' | 'medium' | 'small' | 'hidden'} Size  How large a picture is shown; `hidden` costs nothing.
+ * @typedef {Record<string, Partial<Record<'cam' | 'screen', Size>>>} Views  By session id; `large` where nothing is said.
+ *
+ * @typedef {object} SfuTrack  What a member publishes at an SFU, as the SFU says.
+ * @property {string} track
+ * @property {string} sid
+ * @property {'audio' | 'video'} kind
+ * @property {string} mid  Of the publisher's section.
+ *
+ * @typedef {object} SfuState  The whole truth each time.
+ * @property {string} route  Names one connection of this member with one SFU.
+ * @property {number} rev  Rises with each state of a route.
+ * @property {SfuTrack[]} tracks
+ *
  * @typedef {object} ServerFrame
  * @property {string} t
  * @property {string} [re]
