@@ -15,5 +15,8 @@ class Nobody:
     def on_post(self, data: bytes) -> None:
         raise AssertionError(data)
 
+    def on_wanted(self, room: str) -> None:
+        raise AssertionError(room)
+
     def on_return(self, wiped: bool) -> None:
         assert not wiped

@@ -10,10 +10,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from dataclasses import dataclass
 
 PREFIX = "sig:"
 PARTITIONS = 64
+WANTED = "sfu:wanted"
+"""Channel on which signaling pods name rooms that want an SFU."""
+_NAME = re.compile(r"[a-z2-7]{26}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,12 @@ class RoomKeys:
     """Hash: hashed user or token id to the time (ms) until which it is refused."""
     channel: str
     """Pub/sub channel that pushes the durable lane."""
+    seat: str
+    """String: the claim of the SFU that serves the room, for as long as its lease runs."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All keys, in the order in which scripts take them."""
+        """What every script of a room takes, in this order; those of the seat take ``seat`` after it."""
         return (
             self.meta,
             self.events,
@@ -56,9 +62,19 @@ class RoomKeys:
 
 def room(room_id: str) -> RoomKeys:
     """The names of a room."""
-    partition = binascii.crc_hqx(room_id.encode(), 0) % PARTITIONS
     digest = hashlib.sha256(b"callcluster room\0" + room_id.encode()).digest()
-    name = base64.b32encode(digest)[:26].decode().lower()
+    return named(base64.b32encode(digest)[:26].decode().lower())
+
+
+def named(name: str) -> RoomKeys:
+    """The names of the room that is known by its opaque name alone.
+
+    Raises:
+        ValueError: no room has such a name.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise ValueError("a room's opaque name is 26 characters of a-z and 2-7")
+    partition = binascii.crc_hqx(name.encode(), 0) % PARTITIONS
     base = f"{PREFIX}{{p{partition}}}:{name}:"
     return RoomKeys(
         name,
@@ -70,6 +86,7 @@ def room(room_id: str) -> RoomKeys:
         base + "lease",
         base + "ban",
         base + "ch",
+        base + "seat",
     )
 
 

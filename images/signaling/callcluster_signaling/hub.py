@@ -317,6 +317,9 @@ class Hub:
             for sid, frame in post.parcels:
                 self._drop_off(room, sid, frame.encode())
 
+    def on_wanted(self, room: str) -> None:
+        """See the bus's listener: this pod calls, and does not listen."""
+
     def on_return(self, wiped: bool) -> None:
         """See the bus's listener."""
         self.pod.rooms.check_all()

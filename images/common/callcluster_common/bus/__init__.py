@@ -21,6 +21,8 @@ SESSION_MS = 180_000
 TOUCH_SECONDS = 60
 ROOM_MS = 300_000
 """How long an empty room is remembered, and with it its offset."""
+SEAT_MS = 5_000
+"""How long an SFU's seat in a room outlives the SFU; :meth:`Bus.keep_seats` is due every second."""
 HISTORY_ENTRIES = 1_024
 HISTORY_BYTES = 4 << 20
 HISTORY_MS = 120_000
@@ -99,6 +101,8 @@ class RoomState(NamedTuple):
     off: int
     locked: bool
     occupants: list[Occupant]
+    seat: str = ""
+    """Claim of the SFU that serves the room; empty if none does."""
 
 
 class Return(NamedTuple):
@@ -172,6 +176,9 @@ class Listener(Protocol):
 
     def on_return(self, wiped: bool) -> None:
         """The bus is back after an outage, or has lost its data: check every room."""
+
+    def on_wanted(self, room: str) -> None:
+        """A room, by its opaque name, wants an SFU; only after :meth:`Bus.listen_for_wanted`."""
 
 
 class Bus(Protocol):
@@ -289,6 +296,32 @@ class Bus(Protocol):
 
     def post(self, pod: str, data: bytes) -> None:
         """Send to one pod by the ephemeral lane: at most once, never stored."""
+
+    # The seat: a room has one for an SFU, which is no member. Its lease runs out unless it is kept.
+
+    async def take_seat(self, room: RoomKeys, claim: str, uid: str) -> RoomState | None:
+        """Serve the room; ``None`` where another live claim does, or nobody is in it.
+
+        Published as an event with ``claim``, unless the room was never told that this claim went.
+        """
+
+    async def keep_seats(self, seats: list[tuple[RoomKeys, str]]) -> list[str]:
+        """Renew the leases of an SFU's claims; return the names of rooms that are no longer theirs.
+
+        A lease that ran out is renewed as long as nobody has taken or cleared the seat.
+        """
+
+    async def leave_seat(self, room: RoomKeys, claim: str, uid: str) -> None:
+        """Give the seat up if it is still the claim's, and publish that it is empty."""
+
+    async def clear_seats(self, rooms: list[RoomKeys], uid: str) -> None:
+        """Empty seats whose lease ran out, and publish that: once, however many pods ask."""
+
+    def want(self, room: RoomKeys) -> None:
+        """Call for an SFU: at most once heard, never stored, to be repeated while it is wanted."""
+
+    async def listen_for_wanted(self) -> None:
+        """From now on hand such calls to the listener; after an error, as soon as the bus is back."""
 
 
 _head = msgspec.json.Decoder(Head)

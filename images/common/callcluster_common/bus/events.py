@@ -15,6 +15,16 @@ def resumed_line(claim: str, sid: str) -> bytes:
     return f'["{claim}","{sid}"]\n{{"t":"ev","d":{{"kind":"resumed","sid":"{sid}"}}}}'.encode()
 
 
+def seated_line(uid: str, claim: str) -> bytes:
+    """An SFU serves the room."""
+    return f'["{uid}"]\n{{"t":"ev","d":{{"kind":"sfu","sfu":"{claim}"}}}}'.encode()
+
+
+def vacated_line(uid: str) -> bytes:
+    """No SFU serves the room any more."""
+    return f'["{uid}"]\n{{"t":"ev","d":{{"kind":"sfu"}}}}'.encode()
+
+
 def reconnecting_line(uid: str, sid: str) -> bytes:
     """A member's socket is gone, and its place is kept."""
     return f'["{uid}"]\n{{"t":"ev","d":{{"kind":"reconnecting","sid":"{sid}"}}}}'.encode()

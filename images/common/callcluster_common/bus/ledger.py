@@ -14,6 +14,7 @@ from callcluster_common.bus import (
     LEASE_MS,
     NOT_OWNER,
     ROOM_MS,
+    SEAT_MS,
     Entry,
     History,
     Occupant,
@@ -25,7 +26,13 @@ from callcluster_common.bus import (
     Ticket,
     split_line,
 )
-from callcluster_common.bus.events import left_line, reconnecting_line, resumed_line
+from callcluster_common.bus.events import (
+    left_line,
+    reconnecting_line,
+    resumed_line,
+    seated_line,
+    vacated_line,
+)
 
 
 class Owner:
@@ -60,6 +67,9 @@ class Ledger:
         self.people: dict[str, Person] = {}
         self.leases: dict[str, int] = {}
         self.bans: dict[str, int] = {}
+        self.seat = ""
+        """Claim of the SFU that the room knows of."""
+        self.seat_until = 0
 
     def _append(self, line: bytes, now: int) -> Entry:
         self.off += 1
@@ -87,7 +97,7 @@ class Ledger:
     def state(self) -> RoomState:
         """The whole room."""
         occupants = [Occupant(sid, line, self.owners[sid].claim) for sid, line in self.members.items()]
-        return RoomState(self.epoch, self.off, self.locked, occupants)
+        return RoomState(self.epoch, self.off, self.locked, occupants, self.seat)
 
     def join(self, ticket: Ticket, now: int) -> list[Entry]:
         """Enter, after a :meth:`sweep`; return what was published, the newcomer's own entry last.
@@ -222,6 +232,33 @@ class Ledger:
                 self._forget(sid)
                 published.append(self._append(left_line(uid, sid, "timeout"), now))
         return published
+
+    def take_seat(self, claim: str, uid: str, now: int) -> list[Entry] | None:
+        """Serve the room; return what was published, or ``None`` if it can't be."""
+        if not self.members or (self.seat not in ("", claim) and self.seat_until > now):
+            return None
+        known, self.seat = self.seat == claim, claim
+        self.seat_until = now + SEAT_MS
+        return [] if known else [self._append(seated_line(uid, claim), now)]
+
+    def keep_seat(self, claim: str, now: int) -> bool:
+        """Renew the lease of the seat; False if it is no longer the claim's."""
+        if self.seat != claim:
+            return False
+        self.seat_until = now + SEAT_MS
+        return True
+
+    def leave_seat(self, claim: str, uid: str, now: int) -> list[Entry]:
+        """Give the seat up; return what was published."""
+        return self._vacate(uid, now) if self.seat == claim else []
+
+    def clear_seat(self, uid: str, now: int) -> list[Entry]:
+        """Empty a seat whose lease ran out; return what was published."""
+        return self._vacate(uid, now) if self.seat and self.seat_until <= now else []
+
+    def _vacate(self, uid: str, now: int) -> list[Entry]:
+        self.seat, self.seat_until = "", 0
+        return [self._append(vacated_line(uid), now)]
 
     def _since(self, after: int, now: int) -> list[Entry] | None:
         while self.entries and self.entries[0].at < now - HISTORY_MS:

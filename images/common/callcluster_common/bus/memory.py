@@ -52,6 +52,7 @@ class MemoryBus:
         self._tidied = 0
         self._sessions: dict[str, SessionRecord] = {}
         self._pod = ""
+        self._hears_wanted = False
         self._listener: Listener
 
     @property
@@ -230,3 +231,41 @@ class MemoryBus:
     def post(self, pod: str, data: bytes) -> None:
         """See the port."""
         self._listener.on_post(data)
+
+    async def take_seat(self, room: RoomKeys, claim: str, uid: str) -> RoomState | None:
+        """See the port."""
+        ledger = self._rooms.get(room.name)
+        published = ledger.take_seat(claim, uid, _now()) if ledger else None
+        if ledger is None or published is None:
+            return None
+        self._push(room, published)
+        return ledger.state()
+
+    async def keep_seats(self, seats: list[tuple[RoomKeys, str]]) -> list[str]:
+        """See the port."""
+        now = _now()
+        return [
+            room.name
+            for room, claim in seats
+            if (ledger := self._rooms.get(room.name)) is None or not ledger.keep_seat(claim, now)
+        ]
+
+    async def leave_seat(self, room: RoomKeys, claim: str, uid: str) -> None:
+        """See the port."""
+        if ledger := self._rooms.get(room.name):
+            self._push(room, ledger.leave_seat(claim, uid, _now()))
+
+    async def clear_seats(self, rooms: list[RoomKeys], uid: str) -> None:
+        """See the port."""
+        for room in rooms:
+            if ledger := self._rooms.get(room.name):
+                self._push(room, ledger.clear_seat(uid, _now()))
+
+    def want(self, room: RoomKeys) -> None:
+        """See the port."""
+        if self._hears_wanted:
+            self._listener.on_wanted(room.name)
+
+    async def listen_for_wanted(self) -> None:
+        """See the port."""
+        self._hears_wanted = True

@@ -17,6 +17,7 @@ import hiredis
 from callcluster_common import redis_keys
 from callcluster_common.bus import (
     NO_BUS,
+    SEAT_MS,
     SESSION_MS,
     Done,
     Entry,
@@ -40,6 +41,7 @@ from callcluster_common.bus.wire import LOST, Wire
 from callcluster_common.redis_keys import RoomKeys
 
 FLUSH_SECONDS = 2.0
+WANTED = redis_keys.WANTED.encode()
 MAX_OFFSET_DIGITS = 16
 """Beyond that a browser could not read an offset."""
 
@@ -53,7 +55,7 @@ class RedisBus:
             url,
             name,
             on_push=self._pushed,
-            channels=lambda: [channel.decode() for channel in self._channels],
+            channels=self._all_channels,
             before_use=self._look_up,
             on_use=self._flush,
             on_return=lambda wiped: self._listener.on_return(wiped),
@@ -64,6 +66,7 @@ class RedisBus:
         """Offsets of lines in doubt that turned out to be published."""
         self._flying = 0
         self._channels: dict[bytes, str] = {}
+        self._hears_wanted = False
         self._pod = ""
         self._inbox = b""
         self._listener: Listener
@@ -110,6 +113,10 @@ class RedisBus:
 
     # Called by the connection
 
+    def _all_channels(self) -> list[str]:
+        extra = [redis_keys.WANTED] if self._hears_wanted else []
+        return [channel.decode() for channel in self._channels] + extra
+
     async def _look_up(self, wire: Wire) -> None:
         """See what became of lines whose reply was lost."""
         self._applied.clear()
@@ -137,10 +144,22 @@ class RedisBus:
             self._listener.on_post(payload)
             return
         room = self._channels.get(channel)
+        if room is None:
+            self._called(channel, payload)
+            return
         epoch, _, rest = payload.partition(b" ")
         off, _, line = rest.partition(b" ")
-        if room is not None and off.isdigit() and len(off) <= MAX_OFFSET_DIGITS:
+        if off.isdigit() and len(off) <= MAX_OFFSET_DIGITS:
             self._listener.on_entry(room, epoch.decode(errors="replace"), int(off), line)
+
+    def _called(self, channel: bytes, payload: bytes) -> None:
+        if channel != WANTED:
+            return
+        try:
+            room = redis_keys.named(text(payload))
+        except ValueError:
+            return  # no pod publishes that
+        self._listener.on_wanted(room.name)
 
     # Commands
 
@@ -330,6 +349,42 @@ class RedisBus:
         """See the port."""
         if self._connection.wire is not None:
             self._connection.wire.call(_ignore, "PUBLISH", redis_keys.pod_channel(pod), data)
+
+    async def _seat(self, script: str, room: RoomKeys, *arguments: str | int) -> Any:
+        return await self._connection.evaluate(script, _seat_keys(room), *arguments)
+
+    async def take_seat(self, room: RoomKeys, claim: str, uid: str) -> RoomState | None:
+        """See the port."""
+        reply = await self._seat("take_seat", room, claim, uid, SEAT_MS)
+        return None if reply is None else room_state(reply)
+
+    async def keep_seats(self, seats: list[tuple[RoomKeys, str]]) -> list[str]:
+        """See the port."""
+        calls = [(_seat_keys(room), (claim, SEAT_MS)) for room, claim in seats]
+        kept = await self._connection.evaluate_all("keep_seat", calls)
+        return [room.name for (room, _), ours in zip(seats, kept, strict=True) if not ours]
+
+    async def leave_seat(self, room: RoomKeys, claim: str, uid: str) -> None:
+        """See the port."""
+        await self._seat("leave_seat", room, claim, uid)
+
+    async def clear_seats(self, rooms: list[RoomKeys], uid: str) -> None:
+        """See the port."""
+        await self._connection.evaluate_all("clear_seat", [(_seat_keys(room), (uid,)) for room in rooms])
+
+    def want(self, room: RoomKeys) -> None:
+        """See the port."""
+        if self._connection.wire is not None:
+            self._connection.wire.call(_ignore, "PUBLISH", redis_keys.WANTED, room.name)
+
+    async def listen_for_wanted(self) -> None:
+        """See the port."""
+        self._hears_wanted = True
+        await self._connection.subscribe(redis_keys.WANTED)
+
+
+def _seat_keys(room: RoomKeys) -> tuple[str, ...]:
+    return (*room.keys, room.seat)
 
 
 def _ignore(reply: Any) -> None:

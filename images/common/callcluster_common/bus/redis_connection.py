@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -28,6 +28,10 @@ ROOM_SCRIPTS = (
     "history",
     "state",
     "restore",
+    "take_seat",
+    "keep_seat",
+    "leave_seat",
+    "clear_seat",
 )
 OTHER_SCRIPTS = ("put_session", "take_session", "heartbeat")
 
@@ -165,6 +169,24 @@ class RedisConnection:
         return await self._run(
             lambda wire: wire.ask("EVALSHA", self.shas[script], len(keys), *keys, *arguments)
         )
+
+    async def evaluate_all(
+        self, script: str, calls: Sequence[tuple[tuple[str, ...], tuple[str | int, ...]]]
+    ) -> list[Any]:
+        """Run a script for each of ``calls``, keys and arguments, in one round trip.
+
+        Raises:
+            UnavailableError: as :meth:`ask`.
+        """
+
+        def run(wire: Wire) -> Awaitable[list[Any]]:
+            sha = self.shas[script]
+            return asyncio.gather(
+                *(wire.ask("EVALSHA", sha, len(keys), *keys, *arguments) for keys, arguments in calls)
+            )
+
+        found: list[Any] = await self._run(run)
+        return found
 
     async def check(self) -> None:
         """See at once whether data was lost.

@@ -14,13 +14,13 @@ def text(value: bytes) -> str:
 
 def room_state(reply: list[Any]) -> RoomState:
     """The value of ``state()`` in ``lua/prelude.lua``."""
-    epoch, off, locked, members, owners = reply
+    epoch, off, locked, members, owners, seat = reply
     claims = {text(owners[i]): text(owners[i + 1]).partition(" ")[2] for i in range(0, len(owners), 2)}
     occupants = []
     for i in range(0, len(members), 2):
         sid = text(members[i])
         occupants.append(Occupant(sid, members[i + 1], claims.get(sid, "")))
-    return RoomState(text(epoch), int(off), locked == b"1", occupants)
+    return RoomState(text(epoch), int(off), locked == b"1", occupants, text(seat))
 
 
 def entries(found: list[Any]) -> list[Entry]:

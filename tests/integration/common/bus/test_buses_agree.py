@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import operator
 import secrets
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,8 +22,10 @@ from callcluster_common.bus import (
 )
 from callcluster_common.bus.memory import MemoryBus
 from callcluster_common.bus.redis import RedisBus
+from callcluster_common.redis_keys import RoomKeys
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kit.bus_seats import lapse_in_memory, lapse_in_redis
 from kit.eventually import eventually
 from kit.redis_server import RedisServer
 
@@ -30,6 +34,7 @@ pytestmark = [pytest.mark.redis, pytest.mark.timeout(240)]
 SIDS = [letter * 16 for letter in "abc"]
 SID = st.sampled_from(SIDS)
 CLAIM = st.sampled_from(["pod.1", "pod.2"])
+SFU_CLAIM = st.sampled_from(["sfu1.1", "sfu2.1"])
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("join"), SID, CLAIM, st.booleans(), st.sampled_from([1, 2, 9])),
@@ -46,6 +51,8 @@ OPERATIONS = st.lists(
         st.tuples(st.just("remove"), SID, st.sampled_from(["", "pod.1"]), st.sampled_from([0, 60_000])),
         st.tuples(st.just("renew"), SID, CLAIM),
         st.tuples(st.just("end")),
+        st.tuples(st.sampled_from(["take_seat", "keep_seat", "leave_seat"]), SFU_CLAIM),
+        st.tuples(st.sampled_from(["clear_seat", "lapse"])),
         st.tuples(st.just("history"), st.integers(0, 12)),
     ),
     max_size=14,
@@ -61,6 +68,9 @@ class Recorder:
     def on_entry(self, room: str, epoch: str, off: int, line: bytes) -> None:
         self.entries.append((room, epoch, off, line))
 
+    def on_wanted(self, room: str) -> None:
+        raise AssertionError(room)
+
     def on_post(self, data: bytes) -> None:
         raise AssertionError(data)
 
@@ -74,9 +84,10 @@ class Recorder:
 class Script:
     """Runs operations on one bus, and notes what came of them."""
 
-    def __init__(self, bus: Bus, room: str) -> None:
+    def __init__(self, bus: Bus, room: str, lapse: Callable[[Bus, RoomKeys], None]) -> None:
         self.bus = bus
         self.keys = redis_keys.room(room)
+        self._end_lease = lapse
         self.recorder = Recorder()
         self._epoch = ""
         self._numbers = itertools.count(1)
@@ -87,7 +98,7 @@ class Script:
 
     @staticmethod
     def _plain(state: RoomState) -> Any:
-        return state.epoch, state.off, state.locked, sorted(state.occupants)
+        return state.epoch, state.off, state.locked, sorted(state.occupants), state.seat
 
     async def run(self, operation: tuple[Any, ...]) -> Any:
         try:
@@ -145,13 +156,32 @@ class Script:
     async def _end(self) -> Any:
         return await self.bus.end(self.keys, self._line(""))
 
+    async def _take_seat(self, claim: str) -> Any:
+        state = await self.bus.take_seat(self.keys, claim, f"{claim}{next(self._numbers)}")
+        return None if state is None else self._plain(state)
+
+    async def _keep_seat(self, claim: str) -> Any:
+        return await self.bus.keep_seats([(self.keys, claim)])
+
+    async def _leave_seat(self, claim: str) -> Any:
+        await self.bus.leave_seat(self.keys, claim, f"{claim}{next(self._numbers)}")
+
+    async def _clear_seat(self) -> Any:
+        await self.bus.clear_seats([self.keys], f"pod.{next(self._numbers)}")
+
+    async def _lapse(self) -> Any:
+        self._end_lease(self.bus, self.keys)
+
     async def _history(self, after: int) -> Any:
         return await self.bus.history(self.keys, after)
 
 
-async def _compare(url: str, operations: list[tuple[Any, ...]]) -> None:
+async def _compare(server: RedisServer, operations: list[tuple[Any, ...]]) -> None:
     room = f"room-{secrets.token_hex(8)}"
-    scripts = [Script(MemoryBus(), room), Script(RedisBus(url), room)]
+    scripts = [
+        Script(MemoryBus(), room, lapse_in_memory),
+        Script(RedisBus(server.url), room, partial(lapse_in_redis, server)),
+    ]
     try:
         for script in scripts:
             await script.bus.start("pod", script.recorder)
@@ -176,4 +206,4 @@ TWO_MEMBERS = [("join", SIDS[0], "pod.1", True, 9), ("join", SIDS[1], "pod.2", F
 def test_both_buses_agree_on_whatever_happens_in_a_room(
     redis_server: RedisServer, operations: list[tuple[Any, ...]]
 ) -> None:
-    asyncio.run(_compare(redis_server.url, operations))
+    asyncio.run(_compare(redis_server, operations))

@@ -90,7 +90,7 @@ local function keep()
 end
 
 local function state()
-  local found = redis.call('HMGET', meta, 'epoch', 'off', 'locked')
+  local found = redis.call('HMGET', meta, 'epoch', 'off', 'locked', 'seat')
   return {found[1] or '', tonumber(found[2] or 0), found[3] or '0',
-          redis.call('HGETALL', members), redis.call('HGETALL', owners)}
+          redis.call('HGETALL', members), redis.call('HGETALL', owners), found[4] or ''}
 end
