@@ -24,8 +24,9 @@ test('nothing is said but through the one WebSocket', () => {
 })
 
 test('connections are made in one place, which keeps senders without a transform silent', () => {
-  assert.deepEqual(uses(/\bnew RTCPeerConnection\(/), ['sdk/peer.js'])
-  const { text } = sources.find(({ name }) => name === 'sdk/peer.js')
+  assert.deepEqual(uses(/\bnew RTCPeerConnection\(/), ['sdk/connection.js'])
+  const { text } = sources.find(({ name }) => name === 'sdk/connection.js')
+  assert.deepEqual(uses(/\bsetConfiguration\(/), ['sdk/connection.js'])
   assert.equal(text.match(/new RTCPeerConnection\(this\.#configuration\(|setConfiguration\(this\.#configuration\(/g).length, 2)
   assert.match(text, /encodedInsertableStreams: true,/)
 })

@@ -1,4 +1,5 @@
-import { AUDIO_CODECS, VIDEO_CODECS } from './codecs.js'
+import { Connection, allowedCodecs } from './connection.js'
+import { LANES } from './lanes.js'
 import { ConnectionStats } from './stats.js'
 
 /**
@@ -18,14 +19,7 @@ import { ConnectionStats } from './stats.js'
  * @property {(code: string, message: string) => void} onWarning
  */
 
-/** In the order of the m-lines. @type {[Source, 'audio' | 'video'][]} */
-const LANES = [
-  ['mic', 'audio'],
-  ['cam', 'video'],
-  ['screen', 'video'],
-]
 const CANDIDATE_BATCH_MS = 20
-const DISCONNECTED_MS = 3_000
 const NO_OFFER_MS = 5_000
 
 /**
@@ -35,9 +29,9 @@ const NO_OFFER_MS = 5_000
  */
 export class Peer {
   #o
+  #connection
   #pc
   #polite
-  #closed = false
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #lanes = new Map()
   /** @type {RTCIceCandidateInit[]} that came before the description which they belong to */
@@ -45,19 +39,23 @@ export class Peer {
   /** @type {RTCIceCandidateInit[]} found and not yet sent */
   #found = []
   #foundTimer = 0
-  #disconnectedTimer = 0
   #noOfferTimer = 0
-  #queue = Promise.resolve()
   #stats = new ConnectionStats()
 
   /** @param {PeerOptions} options */
   constructor(options) {
     this.#o = options
     this.#polite = options.offers
-    this.#pc = new RTCPeerConnection(this.#configuration(options.iceServers))
-    this.#pc.onnegotiationneeded = () => this.#do(() => this.#offer())
+    const { iceServers, iceTransportPolicy, onWarning } = options
+    this.#connection = new Connection({
+      iceServers,
+      iceTransportPolicy,
+      onPathLost: () => this.restartIce(),
+      onFault: () => onWarning('negotiation_failed', 'The media connection to a member could not be set up.'),
+    })
+    this.#pc = this.#connection.pc
+    this.#pc.onnegotiationneeded = () => this.#connection.do(() => this.#offer())
     this.#pc.onicecandidate = ({ candidate }) => this.#discovered(candidate)
-    this.#pc.onconnectionstatechange = () => this.#connectionChanged()
   }
 
   start() {
@@ -70,7 +68,7 @@ export class Peer {
    * @param {any} d
    */
   receive(type, d) {
-    this.#do(async () => {
+    this.#connection.do(async () => {
       if (type === 'restart') this.#restart()
       else if (type === 'ice') await this.#addCandidates(d.candidates ?? [])
       else await this.#describe({ type, sdp: d.sdp })
@@ -82,12 +80,7 @@ export class Peer {
    * @param {MediaStreamTrack | null} track
    */
   async setTrack(source, track) {
-    if (this.#closed) return
-    try {
-      await this.#lanes.get(source)?.sender.replaceTrack(track)
-    } catch (error) {
-      if (!this.#closed) throw error
-    }
+    await this.#connection.send(this.#lanes.get(source)?.sender, track)
   }
 
   /**
@@ -96,8 +89,8 @@ export class Peer {
    * @param {RTCIceServer[]} servers
    */
   setIceServers(servers) {
-    this.#do(async () => {
-      this.#pc.setConfiguration(this.#configuration(servers))
+    this.#connection.do(async () => {
+      this.#connection.setIceServers(servers)
       const { route } = await this.stats()
       if (route === 'relay') this.restartIce()
     })
@@ -105,7 +98,7 @@ export class Peer {
 
   /** Looks for a working path anew; media goes on over the old one as long as that works. */
   restartIce() {
-    if (this.#closed || !this.#lanes.size) return
+    if (this.#connection.closed || !this.#lanes.size) return
     if (this.#pc.signalingState === 'have-local-offer') this.#sendDescription() // the first time it may have been lost
     this.#pc.restartIce()
   }
@@ -115,26 +108,10 @@ export class Peer {
   }
 
   close() {
-    if (this.#closed) return
-    this.#closed = true
-    for (const timer of [this.#foundTimer, this.#disconnectedTimer, this.#noOfferTimer]) clearTimeout(timer)
-    this.#pc.close()
+    if (this.#connection.closed) return
+    for (const timer of [this.#foundTimer, this.#noOfferTimer]) clearTimeout(timer)
+    this.#connection.close()
     for (const source of this.#lanes.keys()) this.#o.onTrack(source, null)
-  }
-
-  /**
-   * @param {RTCIceServer[]} iceServers
-   * @returns {RTCConfiguration}
-   */
-  #configuration(iceServers) {
-    /** @type {RTCConfiguration & {encodedInsertableStreams: true}} */
-    const configuration = {
-      iceServers,
-      iceTransportPolicy: this.#o.iceTransportPolicy,
-      bundlePolicy: 'max-bundle',
-      encodedInsertableStreams: true, // Chromium: a sender without a transform then sends nothing, instead of plaintext
-    }
-    return configuration
   }
 
   /** The offering side: makes the lanes, which makes an offer. */
@@ -199,7 +176,7 @@ export class Peer {
 
   #sendDescription() {
     const description = this.#pc.localDescription
-    if (!description || this.#closed) return
+    if (!description || this.#connection.closed) return
     const { type, sdp } = description
     void this.#send(/** @type {'offer' | 'answer'} */ (type), { sdp })
   }
@@ -249,14 +226,6 @@ export class Peer {
     }, NO_OFFER_MS)
   }
 
-  #connectionChanged() {
-    clearTimeout(this.#disconnectedTimer)
-    const { connectionState } = this.#pc
-    if (connectionState === 'failed') this.restartIce()
-    if (connectionState !== 'disconnected') return
-    this.#disconnectedTimer = setTimeout(() => this.restartIce(), DISCONNECTED_MS)
-  }
-
   /**
    * @param {'offer' | 'answer' | 'ice' | 'restart'} type
    * @param {object} d
@@ -268,26 +237,4 @@ export class Peer {
       // The member is gone, or this session is: the roster will say so.
     }
   }
-
-  /** @param {() => Promise<void> | void} work  Done after all work before it. */
-  #do(work) {
-    this.#queue = this.#queue.then(async () => {
-      if (this.#closed) return
-      try {
-        await work()
-      } catch {
-        if (!this.#closed) this.#o.onWarning('negotiation_failed', 'The media connection to a member could not be set up.')
-      }
-    })
-  }
-}
-
-/**
- * @param {'audio' | 'video'} kind
- * @returns {RTCRtpCodec[]}
- */
-function allowedCodecs(kind) {
-  const wanted = kind === 'audio' ? AUDIO_CODECS : VIDEO_CODECS
-  const { codecs = [] } = RTCRtpReceiver.getCapabilities(kind) ?? {}
-  return wanted.flatMap((name) => codecs.filter(({ mimeType }) => mimeType.toLowerCase() === name.toLowerCase()))
 }

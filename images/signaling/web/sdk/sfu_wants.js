@@ -15,12 +15,8 @@
  * @typedef {Record<string, Wish>} Wishes  By track.
  */
 
-/** Lanes in the order of a member's own sections, whose mids count from 0. @type {[Source, 'audio' | 'video'][]} */
-export const LANES = [
-  ['mic', 'audio'],
-  ['cam', 'video'],
-  ['screen', 'video'],
-]
+import { LANES } from './lanes.js'
+
 /** Sections that fit into one offer: what is beyond them is left out, sound last. */
 const MOST_SECTIONS = 48
 const MOST_WISHES = 256
@@ -36,7 +32,7 @@ const WISHES = {
 const RANKS = { large: 0, medium: 1, small: 2, hidden: 3 }
 
 /**
- * What a published track is, by its place among its sender's lanes. A wrong answer does no harm: frames are bound to
+ * What a published track is, by its place among its sender's lanes, whose mids count from 0. A wrong answer does no harm: frames are bound to
  * their sender and source, and don't open as another's.
  *
  * @param {Pick<SfuTrack, 'kind' | 'mid'>} track
