@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING
 
 from callcluster_signaling.limits import ICE, KEYS, STRIKES, Bucket, Rate
+
+if TYPE_CHECKING:
+    from callcluster_signaling.shares import Share
 
 MESSAGES_BURST_SECONDS = 4
 BYTES_BURST_SECONDS = 16
 """How many seconds of the sustained rate a session may spend at once."""
+LEASE_BYTES = 32_768
+"""What a session draws from its subject's share at once, so that most frames cost it one subtraction."""
 MAX_KEPT = 20_000
 """Sessions without a socket whose allowance is remembered: 10 MB at most."""
 
@@ -34,7 +41,7 @@ class Rates:
 class Allowance:
     """The buckets of one session. Methods return 0.0, or how many seconds to wait."""
 
-    __slots__ = ("_bytes", "_ice", "_keys", "_messages", "_strikes")
+    __slots__ = ("_bytes", "_frame_bytes", "_ice", "_keys", "_lease", "_messages", "_share", "_strikes")
 
     def __init__(self, rates: Rates, now: float) -> None:
         self._messages = Bucket(rates.messages, now)
@@ -42,10 +49,42 @@ class Allowance:
         self._ice: Bucket | None = None
         self._keys: Bucket | None = None
         self._strikes: Bucket | None = None
+        self._share: Share | None = None
+        self._lease = inf
+        self._frame_bytes = 0
+
+    def draw_from(self, share: Share | None) -> Share | None:
+        """Draw from ``share``, or from none; return the one before, which gets back what is left of it."""
+        former, self._share = self._share, share
+        if former is not None:
+            former.give_back(self._lease)
+        if share is None:
+            self._lease = inf
+        else:
+            self._lease, self._frame_bytes = 0.0, share.frame_bytes
+        return former
 
     def frame(self, size: int, now: float) -> float:
         """A frame of ``size`` bytes came."""
-        return self._messages.take(now) or self._bytes.take(now, size)
+        wait = self._messages.take(now) or self._bytes.take(now, size)
+        if wait:
+            return wait
+        cost = size if size > self._frame_bytes else self._frame_bytes
+        self._lease -= cost
+        return 0.0 if self._lease >= 0 else self._renew(cost, now)
+
+    def _renew(self, cost: int, now: float) -> float:
+        """The lease does not hold the frame: draw what is missing, and the next lease if there is one."""
+        assert self._share is not None
+        missing = -self._lease
+        wait = 0.0
+        for lease in (LEASE_BYTES, 0):
+            wait = self._share.draw(missing + lease, now)
+            if not wait:
+                self._lease = lease
+                return 0.0
+        self._lease += cost
+        return wait
 
     def ice(self, now: float) -> float:
         """It holds candidates."""
@@ -58,6 +97,10 @@ class Allowance:
         if self._keys is None:
             self._keys = Bucket(KEYS, now)
         return self._keys.take(now)
+
+    def join(self, now: float) -> float:
+        """It asks for a place in a room."""
+        return 0.0 if self._share is None else self._share.join(now)
 
     def strike(self, now: float) -> float:
         """It is beyond a limit or can't be used; not 0.0 means that the connection had its chances."""

@@ -21,6 +21,7 @@ from callcluster_common.messages.types import CloseCode, Member, Snapshot
 
 from callcluster_signaling import effects as do
 from callcluster_signaling.answers import encode
+from callcluster_signaling.handshake import address_of
 from callcluster_signaling.links import Link
 from callcluster_signaling.pod import Pod
 from callcluster_signaling.record import Record
@@ -55,7 +56,7 @@ class Entrance:
         if not await self._keep(link):
             self._do(link, link.session.postpone(effect.re))
             return
-        self._pod.links[link.session.sid] = link
+        self._hold(link)
         self._do(link, link.session.opened(effect.re))
 
     async def save(self, link: Link, effect: do.Save) -> None:
@@ -104,10 +105,10 @@ class Entrance:
             self._count_resume("unavailable")
             self._do(link, session.postpone(effect.re))
             return
+        session.resumed(effect.re, record, pod.now(), [])
         self._take_over(link)
         if taken.pod != pod.id:
             pod.bus.post(taken.pod, pack(Replaced(effect.sid, "")))
-        session.resumed(effect.re, record, pod.now(), [])
         self._count_resume("recovered")
         data = server.ResumeOkData(session.sid, True, 0, session.resume_token)
         self._do(link, session.succeed(effect.re, encode(server.ResumeOk(re=effect.re, d=data))))
@@ -142,11 +143,11 @@ class Entrance:
             await pod.bus.drop_session(effect.sid)
             self._do(link, session.not_resumed(effect.re, "rejoin", pod.now()))
             return
+        session.resumed(effect.re, record, pod.now(), back.requests)
         self._take_over(link)
         if back.previous and (former := published_by(back.previous)) != pod.id:
             pod.bus.post(former, pack(Replaced(effect.sid, back.previous)))
         link.claim, link.room = claim, room
-        session.resumed(effect.re, record, pod.now(), back.requests)
         frames = self._answer_return(link, effect, room, back)
         self._seat(link, room, back.state, frames)
 
@@ -193,7 +194,7 @@ class Entrance:
         allowance = pod.allowances.take(session.sid)
         if allowance is not None:
             session.carry_on(allowance, pod.now())
-        pod.links[session.sid] = link
+        self._hold(link)
 
     def _count_resume(self, result: str) -> None:
         self._pod.counts.resumes[result] += 1
@@ -305,7 +306,7 @@ class Entrance:
                 self._do(link, session.postpone(effect.re))
                 return
             self.unseat(link)
-            pod.links[session.sid] = link
+            self._hold(link)
             session.left()
             if not effect.bye:
                 await self._keep(link)
@@ -345,11 +346,18 @@ class Entrance:
         except UnavailableError:
             log.info("a session ended while the bus was away")
 
+    def _hold(self, link: Link) -> None:
+        """The link has its session's socket; :meth:`unseat` is the end of that."""
+        pod, session = self._pod, link.session
+        pod.links[session.sid] = link
+        pod.shares.enter(session.allowance, session.identity, address_of(link.ws), pod.now())
+
     def unseat(self, link: Link) -> None:
         """The link's member gets nothing more from here."""
         pod, session = self._pod, link.session
         if pod.links.get(session.sid) is link:
             del pod.links[session.sid]
+            pod.shares.leave(session.allowance, pod.now())
             pod.allowances.keep(session.sid, session.allowance, pod.now())
         room, link.room = link.room, None
         if room is not None:

@@ -42,6 +42,10 @@ class Bucket:
         if self.take(now, missing):
             self._level = 0.0
 
+    def give(self, amount: float) -> None:
+        """Put back what was taken and not used; what is above the burst is lost."""
+        self._level += amount
+
     def full(self, now: float) -> bool:
         """Whether nothing was taken for so long that the bucket can be forgotten."""
         return self._level + (now - self._at) * self.rate.per_second >= self.rate.burst

@@ -25,6 +25,7 @@ from callcluster_signaling.metrics import Counts
 from callcluster_signaling.room import Evict, Room
 from callcluster_signaling.rooms import Rooms
 from callcluster_signaling.session import Policy
+from callcluster_signaling.shares import Shares
 from callcluster_signaling.turn import ice_servers
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,9 @@ class Pod:
         self.links: dict[str, Link] = {}
         """By sid: the newest socket of each session on this pod."""
         self.allowances = Allowances(policy.resume_window_seconds)
+        self.shares = Shares(
+            policy.rates, policy.allowances_per_subject, policy.allowances_per_guest_address
+        )
         self.writer = Writer()
         self.open_links: set[Link] = set()
         self.directive: Directive | None = None

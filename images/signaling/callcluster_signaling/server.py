@@ -69,6 +69,8 @@ class SignalingServer:
                 settings.guest_access,
                 settings.resume_window_seconds,
                 Rates(settings.messages_per_second, settings.bytes_per_second),
+                settings.allowances_per_subject,
+                settings.allowances_per_guest_address,
             ),
             bus,
             settings.room_salt,

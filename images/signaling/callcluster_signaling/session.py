@@ -63,6 +63,8 @@ class Policy:
     guest_access: bool
     resume_window_seconds: int
     rates: Rates = field(default_factory=Rates)
+    allowances_per_subject: int = 4
+    allowances_per_guest_address: int = 32
 
 
 class Session:
@@ -346,6 +348,8 @@ class Session:
             return self.fail(frame.id, "already_joined")
         if not self.identity.may_enter(frame.d.room):
             return self.fail(frame.id, "forbidden", "the token is for another room")
+        if wait := self.allowance.join(now):
+            return self.limited(frame.id, wait, now)
         return [do.Join(frame.id, frame.d.room, frame.d.bundle, frame.d.meta)]
 
     def _leave(self, frame: client.Leave, now: float) -> Effects:

@@ -43,6 +43,10 @@ class Settings:
     resume_window_seconds: int
     messages_per_second: int
     bytes_per_second: int
+    allowances_per_subject: int
+    """What all sessions of one user may send, in allowances of one session; 0 for any number of them."""
+    allowances_per_guest_address: int
+    """The same for all guests of one public address."""
     sockets_per_address: int
     """Of one public address; 0 for any number."""
     web_root: Path
@@ -103,6 +107,8 @@ def read(environment: Environment) -> Settings:
         resume_window_seconds=environment.integer("RESUME_WINDOW_SECONDS", 60, low=1, high=120),
         messages_per_second=environment.integer("MESSAGES_PER_SECOND", 30, low=1),
         bytes_per_second=environment.integer("BYTES_PER_SECOND", 65_536, low=MIN_BYTES_PER_SECOND),
+        allowances_per_subject=environment.integer("ALLOWANCES_PER_SUBJECT", 4),
+        allowances_per_guest_address=environment.integer("ALLOWANCES_PER_GUEST_ADDRESS", 32),
         sockets_per_address=environment.integer("SOCKETS_PER_ADDRESS", 2_000),
         web_root=environment.path("WEB_ROOT") or DEFAULT_WEB_ROOT,
     )

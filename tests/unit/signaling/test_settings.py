@@ -20,6 +20,8 @@ def test_defaults_are_those_of_the_users_table() -> None:
     assert not chosen.guest_access
     assert chosen.drain_spread_seconds == 45
     assert chosen.resume_window_seconds == 60
+    assert chosen.allowances_per_subject == 4
+    assert chosen.allowances_per_guest_address == 32
     assert chosen.web_root.name == "web"
 
 
@@ -42,6 +44,12 @@ def test_a_missing_secret_is_named() -> None:
         ("BYTES_PER_SECOND", "1000", "BYTES_PER_SECOND must be a whole number from 16384"),
         ("MESSAGES_PER_SECOND", "0", "MESSAGES_PER_SECOND must be a whole number from 1"),
         ("SOCKETS_PER_ADDRESS", "-1", "SOCKETS_PER_ADDRESS must be a whole number from 0"),
+        ("ALLOWANCES_PER_SUBJECT", "few", "ALLOWANCES_PER_SUBJECT must be a whole number from 0"),
+        (
+            "ALLOWANCES_PER_GUEST_ADDRESS",
+            "-1",
+            "ALLOWANCES_PER_GUEST_ADDRESS must be a whole number from 0",
+        ),
         ("GUEST_ACCESS", "maybe", "GUEST_ACCESS must be true or false"),
     ],
 )
