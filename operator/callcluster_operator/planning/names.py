@@ -76,9 +76,15 @@ def workload(cc_name: str, component: str) -> str:
     return f"{cc_name}-{component}"
 
 
-def turn_pod(cc_name: str, ordinal: int) -> str:
-    """Name of a TURN server's pod."""
-    return f"{cc_name}-turn-{ordinal}"
+def server_pod(cc_name: str, component: str, ordinal: int) -> str:
+    """Name of a server's pod, where servers are bare pods."""
+    return f"{cc_name}-{component}-{ordinal}"
+
+
+def ordinal_of(cc_name: str, component: str, pod_name: str) -> int | None:
+    """The number in the name of a server's pod; ``None`` where it is not one of that component."""
+    prefix, _, ordinal = pod_name.rpartition("-")
+    return int(ordinal) if prefix == f"{cc_name}-{component}" and ordinal.isdecimal() else None
 
 
 def directive_config_map(cc_name: str) -> str:

@@ -13,11 +13,12 @@ from callcluster_operator.api.times import timestamp
 from callcluster_operator.objects import DEPLOYMENT, Object, ref_of
 from callcluster_operator.plan import WriteStatus
 from callcluster_operator.planning import addresses, names, pods, references, signaling
+from callcluster_operator.planning.fleet import Tier, drain_deadline
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.rooms import Decision
 from callcluster_operator.planning.rotation import Rotation
 from callcluster_operator.planning.servers import Server, annotations_of
-from callcluster_operator.planning.turn import Tier, drain_deadline
+from callcluster_operator.planning.turn import TURNServer
 
 PATIENCE_SECONDS = 300
 """How long pods may take to confirm a key set before that is called overdue."""
@@ -27,7 +28,7 @@ PATIENCE_SECONDS = 300
 class Outlook:
     """What a pass found and decided."""
 
-    tier: Tier
+    tier: Tier[TURNServer]
     turn_keys: Rotation
     turn_uris: tuple[str, ...]
     is_announced: bool
@@ -224,7 +225,7 @@ def _was_true(installation: Installation, kind: str) -> bool:
     return any(each["type"] == kind and each["status"] == "True" for each in before)
 
 
-def _addresses_resolved(installation: Installation, tier: Tier) -> Condition:
+def _addresses_resolved(installation: Installation, tier: Tier[TURNServer]) -> Condition:
     def said(status: conditions.Status, reason: str, message: str) -> Condition:
         return Condition(conditions.ADDRESSES_RESOLVED, status, reason, message)
 
@@ -290,7 +291,7 @@ def _rooms(decisions: Iterable[Decision]) -> dict[str, int]:
     }
 
 
-def _server(installation: Installation, server: Server) -> dict[str, Any]:
+def _server(installation: Installation, server: TURNServer) -> dict[str, Any]:
     slot_ports = server.slot_ports
     told: dict[str, Any] = {
         "name": server.name,
@@ -310,11 +311,12 @@ def _server(installation: Installation, server: Server) -> dict[str, Any]:
     if server.report is not None:
         told["allocations"] = server.report.allocations
     if server.drain_started is not None:
-        told["drainDeadline"] = timestamp(drain_deadline(installation, server))
+        seconds = installation.spec.turn.drain.timeout_seconds
+        told["drainDeadline"] = timestamp(drain_deadline(server.drain_started, seconds))
     return told
 
 
-def _labelled_slot(server: Server) -> int:
+def _labelled_slot(server: TURNServer) -> int:
     label = server.pod["metadata"].get("labels", {}).get(names.SLOT_LABEL, "")
     return int(label) if label.isdecimal() else -1
 

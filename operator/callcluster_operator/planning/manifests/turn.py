@@ -123,7 +123,7 @@ def pod_manifest(installation: Installation, ordinal: int, slot: Slot) -> Object
     pod = manifest(
         installation,
         POD,
-        names.turn_pod(name, ordinal),
+        names.server_pod(name, names.TURN, ordinal),
         names.TURN,
         spec=pod_spec(
             installation,
