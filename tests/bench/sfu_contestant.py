@@ -1,0 +1,98 @@
+"""What the benchmark wants of an SFU, and how it is pinned and its use of the machine is read."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from kit.sfu_load import Load
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PEERS = itertools.count(1)
+"""Numbers of the generator's clients, for all contestants of a run."""
+
+
+class NotRun(Exception):  # noqa: N818 - not a failure: what stands in the tables in the figure's place
+    """This SFU can't be had on this machine; the message says why in one line."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A publication: which of the generator's clients sends it, and on which section."""
+
+    peer: int
+    mid: str
+    kind: str
+
+
+class Contestant(ABC):
+    """One running SFU with one empty room."""
+
+    title: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def start(cls) -> AbstractAsyncContextManager[Contestant]:
+        """Run it.
+
+        Raises:
+            NotRun: it can't be had here.
+        """
+
+    @property
+    @abstractmethod
+    def pid(self) -> int:
+        """Its one process."""
+
+    @abstractmethod
+    async def publish(self, load: Load, member: str, kinds: Sequence[str]) -> list[Published]:
+        """Connect a client that will send these, which are audio or video."""
+
+    @abstractmethod
+    async def subscribe(self, load: Load, member: str, *, counts_only: bool = False) -> int:
+        """Let a member have all that others publish, after all publishing; the number of its client."""
+
+
+def pinned(core: int) -> list[str]:
+    """The start of a command line that keeps a process on one core, where there are two."""
+    return ["taskset", "-c", str(core)] if (os.cpu_count() or 1) > core and shutil.which("taskset") else []
+
+
+GENERATOR_CORE, SFU_CORE = 0, 1
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process, with threads that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def packet_thread() -> int | None:
+    """The kernel's thread that takes over an SFU's network work on its core when that becomes much."""
+    for status in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if status.read_text().strip() == f"ksoftirqd/{SFU_CORE}":
+                return int(status.parent.name)
+        except FileNotFoundError:
+            continue
+    return None
+
+
+def memory_kib(pid: int) -> int:
+    """Resident memory without what is shared with other processes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(
+        int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))
+    )
+
+
+def all_but(tracks: Collection[tuple[str, str]], member: str) -> list[str]:
+    """Of (track, owner) the tracks that are not the member's."""
+    return [track for track, owner in tracks if owner != member]

@@ -1,0 +1,168 @@
+"""Session descriptions of the load generator's clients: offers of their own, and answers to an SFU's."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from callcluster_sfu.sdp import parse, serialize
+from callcluster_sfu.sdp.limits import Limits
+from callcluster_sfu.sdp.values import (
+    Description,
+    Direction,
+    Extension,
+    Fingerprint,
+    IceCredentials,
+    Origin,
+    Section,
+    Setup,
+    Source,
+    SourceGroup,
+    Transport,
+)
+
+from kit.sfu_load import Stream
+from kit.sfu_offers import audio, video
+
+KNOWN = frozenset(
+    {
+        "urn:ietf:params:rtp-hdrext:sdes:mid",
+        "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+        "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+    }
+)
+"""Header extensions that the generator's clients write and read."""
+CODECS = {"audio": ("opus",), "video": ("vp8", "rtx")}
+LARGE = Limits(characters=1 << 21, lines=1 << 15, sections=512, candidates=256, sources=64, formats=128)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A client's end of one transport."""
+
+    session: int
+    ice: IceCredentials
+    fingerprint: Fingerprint
+
+    @classmethod
+    def new(cls, fingerprint: str) -> Side:
+        """With fresh ICE credentials; ``fingerprint`` in hex with colons."""
+        ice = IceCredentials(secrets.token_hex(4), secrets.token_hex(16))
+        digest = Fingerprint("sha-256", bytes.fromhex(fingerprint.replace(":", "")))
+        return cls(secrets.randbits(60), ice, digest)
+
+    @property
+    def transport(self) -> Transport:
+        """Always the DTLS client."""
+        return Transport(self.ice, (self.fingerprint,), Setup.ACTIVE)
+
+    @property
+    def local(self) -> tuple[str, str]:
+        """As the generator takes credentials."""
+        return self.ice.ufrag, self.ice.pwd
+
+
+@dataclass(frozen=True)
+class Far:
+    """The SFU's end, as the generator takes it."""
+
+    remote: tuple[str, str]
+    fingerprint: str
+    address: str
+    extensions: dict[int, str]
+
+
+def stream(mid: str, kind: str) -> Stream:
+    """A stream to publish, with SSRCs that are free with near certainty."""
+    ssrc = secrets.randbits(31) | 1
+    return Stream(mid, kind, ssrc, ssrc + 1 if kind == "video" else None)
+
+
+def offer(
+    side: Side, version: int, published: Collection[Stream], received: Collection[tuple[str, str]]
+) -> str:
+    """An offer; ``received`` are mid and kind of the sections to get something on."""
+    sections = [_section(one.mid, one.kind, Direction.SENDONLY, one.ssrc) for one in published]
+    sections += [_section(mid, kind, Direction.RECVONLY) for mid, kind in received]
+    return serialize(_description(side, version, sections))
+
+
+def _section(mid: str, kind: str, direction: Direction, ssrc: int = 0) -> Section:
+    if kind == "audio":
+        return audio(mid, direction, ssrc=ssrc)
+    made = video(mid, direction, ssrc=ssrc, codecs=("VP8",))
+    return replace(made, extensions=tuple(one for one in made.extensions if one.uri in KNOWN))
+
+
+def _description(side: Side, version: int, sections: Collection[Section]) -> Description:
+    bundle = tuple(one.mid for one in sections if one.mid is not None and not one.refused)
+    return Description(Origin(side.session, version), tuple(sections), (bundle,), transport=side.transport)
+
+
+def answer(side: Side, version: int, offered: str) -> str:
+    """Accepts all that an offer has to send, in Opus and VP8; refuses other sections."""
+    sections = [_accepted(section) for section in parse(offered, LARGE).sections]
+    return serialize(_description(side, version, sections))
+
+
+def _accepted(offered: Section) -> Section:
+    wanted = CODECS.get(offered.kind, ())
+    chosen = [codec for codec in offered.codecs if codec.name.lower() == wanted[:1][0]] if wanted else []
+    if not chosen or offered.refused:
+        return Section(
+            offered.kind,
+            0,
+            offered.protocol,
+            offered.formats,
+            mid=offered.mid,
+            direction=Direction.INACTIVE,
+        )
+    main = chosen[0]
+    repairs = [codec for codec in offered.codecs if codec.parameter("apt") == str(main.payload_type)]
+    codecs = (main, *repairs[:1])
+    return Section(
+        offered.kind,
+        9,
+        offered.protocol,
+        tuple(str(codec.payload_type) for codec in codecs),
+        mid=offered.mid,
+        direction=Direction.of(sends=False, receives=offered.direction.sends),
+        rtcp_mux=True,
+        rtcp_rsize=offered.rtcp_rsize,
+        codecs=codecs,
+        extensions=tuple(Extension(one.id, one.uri) for one in offered.extensions if one.uri in KNOWN),
+    )
+
+
+def far(text: str) -> Far:
+    """The SFU's end in its offer or answer, by its first UDP candidate."""
+    description = parse(text, LARGE)
+    section = next(one for one in description.sections if not one.refused)
+    ice = section.transport.ice or description.transport.ice
+    hashes = section.transport.fingerprints or description.transport.fingerprints
+    candidates = [one for section in description.sections for one in section.candidates]
+    candidate = next(one for one in candidates if one.transport.lower() == "udp")
+    assert ice
+    digest = next(one.digest for one in hashes if one.algorithm == "sha-256")
+    return Far(
+        (ice.ufrag, ice.pwd),
+        digest.hex(":").upper(),
+        f"{candidate.address}:{candidate.port}",
+        {one.id: one.uri for section in description.sections for one in section.extensions},
+    )
+
+
+def sent_by(text: str) -> list[Stream]:
+    """What an SFU's description announces that it sends."""
+    return [
+        Stream(section.mid or "", section.kind, *_ssrcs(section.sources, section.source_groups))
+        for section in parse(text, LARGE).sections
+        if section.kind in CODECS and section.direction.sends and section.sources and not section.refused
+    ]
+
+
+def _ssrcs(sources: Collection[Source], groups: Collection[SourceGroup]) -> tuple[int, int | None]:
+    repairs = {group.ssrcs[0]: group.ssrcs[1] for group in groups if group.semantics == "FID"}
+    main = next(one.ssrc for one in sources if one.ssrc not in repairs.values())
+    return main, repairs.get(main)
