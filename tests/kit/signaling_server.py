@@ -19,12 +19,14 @@ SECRET = "integration-secret-0123456789-abcdefghij"
 class SignalingProcess:
     """A running server: its ports, its log, and ways to end it. Use :func:`signaling`."""
 
+    module = "callcluster_signaling"
+
     def __init__(self, environment: dict[str, str]) -> None:
         self.port = self.control = 0
         self.log: list[str] = []
         self._serving = threading.Event()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "callcluster_signaling"],
+            [sys.executable, "-m", self.module],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -56,6 +56,10 @@ class Call:
         return self.done(self.room.offered(member, text, wants or {}, FRESH))
 
 
+def track(name: str, member: str, kind: str, mid: str = "0", *, muted: bool = False) -> TrackOf:
+    return TrackOf(name, member, kind, mid, muted)
+
+
 def only(effects: list[Effect], kind: type[Kind]) -> list[Kind]:
     return [effect for effect in effects if isinstance(effect, kind)]
 
@@ -70,7 +74,7 @@ def test_what_one_publishes_is_announced_to_the_others() -> None:
     call = Call("ann", "bob", "cid")
     effects = call.offer("ann", audio("0"), video("1"))
     assert only(effects, Announced) == [
-        Announced(("bob", "cid"), (TrackOf("t1", "ann", "audio"), TrackOf("t2", "ann", "video")))
+        Announced(("bob", "cid"), (track("t1", "ann", "audio"), track("t2", "ann", "video", mid="1")))
     ]
     (answered,) = only(effects, Answered)
     assert (answered.to, answered.published) == ("ann", {"0": "t1", "1": "t2"})
@@ -79,7 +83,7 @@ def test_what_one_publishes_is_announced_to_the_others() -> None:
 def test_who_comes_later_hears_of_what_is_there() -> None:
     call = Call("ann")
     call.offer("ann", audio("0"))
-    assert call.room.admit("bob", 1) == [Announced(("bob",), (TrackOf("t1", "ann", "audio"),))]
+    assert call.room.admit("bob", 1) == [Announced(("bob",), (track("t1", "ann", "audio"),))]
     assert call.room.admit("bob", 1) == []
 
 
@@ -209,7 +213,7 @@ def test_who_loses_the_connection_stays_and_starts_anew() -> None:
     assert call.room.disconnected(peer) == [Ended(("bob",), ("t1",)), Reconnect("ann")]
     assert call.room.disconnected(peer) == []
     effects = call.offer("ann", video("0"))
-    assert only(effects, Announced) == [Announced(("bob",), (TrackOf("t2", "ann", "video"),))]
+    assert only(effects, Announced) == [Announced(("bob",), (track("t2", "ann", "video"),))]
 
 
 def test_tracks_of_one_member_share_a_stream_and_no_name_comes_twice() -> None:

@@ -15,6 +15,10 @@ class TrackOf:
     name: str
     member: str
     kind: str
+    mid: str
+    """Of the member's own section that it sends on."""
+    muted: bool
+    """Whether nobody gets anything of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,13 +60,10 @@ class _Member:
 @dataclass(frozen=True, slots=True)
 class _Track:
     owner: str
+    mid: str
     forward: Forward
     live: frozenset[int] = frozenset({0})
     """Places of encodings that were seen; the lowest is counted among them from the start."""
-
-    @property
-    def public(self) -> TrackOf:
-        return TrackOf(self.forward.name, self.owner, self.forward.kind)
 
 
 class Room:
@@ -94,7 +91,7 @@ class Room:
     @property
     def tracks(self) -> tuple[TrackOf, ...]:
         """What is published."""
-        return tuple(track.public for track in self._tracks.values())
+        return tuple(self._public(track) for track in self._tracks.values())
 
     def admit(self, name: str, session: int) -> list[Effect]:
         """Lets a member in; nothing happens for one who is in. ``session``: a random id for its answers."""
@@ -212,10 +209,16 @@ class Room:
     def _begin(self, member: _Member, track: AddTrack) -> TrackOf:
         self._tracks_named += 1
         name = f"t{self._tracks_named}"
-        begun = _Track(member.name, Forward(track.track, track.kind, track.codec, member.stream, name))
+        forward = Forward(track.track, track.kind, track.codec, member.stream, name)
+        begun = _Track(member.name, track.mid, forward)
         self._tracks[track.track] = begun
         self._named[name] = track.track
-        return begun.public
+        return self._public(begun)
+
+    def _public(self, track: _Track) -> TrackOf:
+        forward = track.forward
+        muted = forward.kind in self._members[track.owner].muted
+        return TrackOf(forward.name, track.owner, forward.kind, track.mid, muted)
 
     def _end(self, ended: Collection[int]) -> list[Effect]:
         """Takes tracks from everyone; the plane loses their legs before it loses them."""

@@ -1,0 +1,227 @@
+"""One room that this SFU serves. Sans-I/O: entries, offers, news in; commands and words to members out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from callcluster_common.bus import Entry, RoomState
+
+from callcluster_sfu.negotiation import Command, RemovePeer
+from callcluster_sfu.room import (
+    Announced,
+    Answered,
+    Declined,
+    Do,
+    Ended,
+    Reconnect,
+    Room,
+    Wish,
+)
+from callcluster_sfu.room import Effect as RoomEffect
+from callcluster_sfu.rooms.roster import Came, Change, Roster
+from callcluster_sfu.rooms.says import Answer, Refusal, Say, Tracks
+from callcluster_sfu.sdp.values import IceCredentials
+
+Effect = Command | Say
+
+FULL = "this SFU is full"
+
+
+@dataclass(slots=True)
+class _Route:
+    """One member's way to one transport, which may not be there yet."""
+
+    name: str
+    seq: int = -1
+    """Of the latest offer."""
+    reply: Answer | Refusal | None = None
+    """To that offer, for when it is repeated."""
+    connected: bool = False
+    """Whether the plane knows the transport."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An offer as a member sent it."""
+
+    sid: str
+    route: str
+    seq: int
+    sdp: str
+    wants: Mapping[str, str]
+
+
+class Seat:
+    """The seat in one room: its members, their transports, and what each still has to be told.
+
+    Args:
+        claim: of the seat; the names of routes begin with it.
+        room: an empty one.
+        fresh: makes unguessable ICE credentials.
+        session: makes the random session id of a member's answers.
+        may_connect: whether there is space for one more transport.
+    """
+
+    def __init__(
+        self,
+        claim: str,
+        room: Room,
+        *,
+        fresh: Callable[[], IceCredentials],
+        session: Callable[[], int],
+        may_connect: Callable[[], bool],
+    ) -> None:
+        self.claim = claim
+        self.roster = Roster()
+        self._room = room
+        self._fresh = fresh
+        self._session = session
+        self._may_connect = may_connect
+        self._routes: dict[str, _Route] = {}
+        self._routes_named = 0
+        self._revision = 0
+        self._due: dict[str, None] = {}
+        """Who is to be told of the tracks, in order."""
+
+    @property
+    def connected(self) -> int:
+        """How many members have a transport."""
+        return sum(route.connected for route in self._routes.values())
+
+    @property
+    def published(self) -> int:
+        """How many tracks there are."""
+        return len(self._room.tracks)
+
+    # The ledger
+
+    def load(self, state: RoomState) -> list[Effect]:
+        """Take over a state of the room."""
+        return self._changed(self.roster.load(state))
+
+    def receive(self, epoch: str, off: int, line: bytes) -> list[Effect]:
+        """A pushed entry."""
+        return self._changed(self.roster.receive(epoch, off, line))
+
+    def catch_up(self, entries: Iterable[Entry]) -> list[Effect]:
+        """Entries of the history."""
+        return self._changed(self.roster.catch_up(entries))
+
+    def _changed(self, changes: list[Change]) -> list[Effect]:
+        effects: list[Effect] = []
+        for change in changes:
+            if isinstance(change, Came):
+                self._come(change.sid)
+            else:
+                self._routes.pop(change.sid, None)
+                self._due.pop(change.sid, None)
+                effects += self._translated(self._room.dismiss(change.sid))
+        for sid in [sid for sid in self.roster.claims if sid not in self._routes]:
+            self._come(sid)  # a place in a full room may be free now
+        return effects
+
+    def _come(self, sid: str) -> None:
+        # What the room announces to a newcomer is part of what it is told anyway.
+        self._room.admit(sid, self._session())
+        if sid in self._room.members:
+            if sid not in self._routes:
+                self._routes[sid] = self._new_route()
+            self._due[sid] = None
+
+    def _new_route(self) -> _Route:
+        self._routes_named += 1
+        return _Route(f"{self.claim}-{self._routes_named}")
+
+    # Members
+
+    def speaks_for(self, claim: str, sid: str) -> bool:
+        """Whether ``claim`` is the socket of the member ``sid``, as far as the ledger was followed."""
+        return bool(claim) and self.roster.claims.get(sid) == claim
+
+    def offered(self, offer: Offered) -> list[Effect]:
+        """Answer a member's offer. A repeated one gets the answer that it got; an older one gets none."""
+        route = self._routes.get(offer.sid)
+        if route is None:
+            # It is a member, for the caller has asked `speaks_for`; the room had no place for it.
+            return [Refusal(offer.sid, offer.route, offer.seq, FULL)]
+        if offer.route != route.name:
+            self._due[offer.sid] = None
+            return []
+        if offer.seq <= route.seq:
+            return [route.reply] if offer.seq == route.seq and route.reply is not None else []
+        if not route.connected and not self._may_connect():
+            return [Refusal(offer.sid, route.name, offer.seq, FULL)]
+        route.seq, route.reply = offer.seq, None
+        return self._translated(self._room.offered(offer.sid, offer.sdp, offer.wants, self._fresh()))
+
+    def wished(self, sid: str, wishes: Mapping[str, Wish]) -> list[Effect]:
+        """Note how a member wants tracks."""
+        return self._translated(self._room.wish(sid, wishes))
+
+    # The plane
+
+    def live(self, track: int, encoding: int) -> list[Effect]:
+        """The first packet of a track's encoding came."""
+        return self._translated(self._room.live(track, encoding))
+
+    def disconnected(self, peer: int) -> list[Effect]:
+        """The plane has forgotten a transport: its member gets another route."""
+        return self._translated(self._room.disconnected(peer))
+
+    def reset(self, peer: int) -> list[Effect]:
+        """The plane refused what a transport needs: begin it anew."""
+        return [RemovePeer(peer), *self.disconnected(peer)]
+
+    # What is to be told
+
+    def repeat(self) -> None:
+        """Tell everybody again: what was told may be lost."""
+        self._due.update(dict.fromkeys(self._routes))
+
+    def due(self) -> list[Tracks]:
+        """What members are to be told of the tracks by now, each at most once."""
+        told, self._due = self._due, {}
+        tracks = self._room.tracks
+        return [
+            Tracks(
+                sid,
+                self._routes[sid].name,
+                self._revision,
+                tuple(track for track in tracks if track.member != sid),
+            )
+            for sid in told
+        ]
+
+    def close(self) -> list[Effect]:
+        """End everything."""
+        effects: list[Effect] = []
+        for sid in self._room.members:
+            effects += self._translated(self._room.dismiss(sid))
+        self._routes.clear()
+        self._due.clear()
+        return effects
+
+    def _translated(self, effects: list[RoomEffect]) -> list[Effect]:
+        translated: list[Effect] = []
+        for effect in effects:
+            match effect:
+                case Do(command):
+                    translated.append(command)
+                case Answered(to, sdp, published, unserved):
+                    route = self._routes[to]
+                    # The first answer is what opens a transport (AddPeer stands before it).
+                    route.connected = True
+                    route.reply = Answer(to, route.name, route.seq, sdp, published, unserved)
+                    translated.append(route.reply)
+                case Declined(to, reason):
+                    route = self._routes[to]
+                    route.reply = Refusal(to, route.name, route.seq, reason)
+                    translated.append(route.reply)
+                case Announced(to) | Ended(to):
+                    self._revision += 1
+                    self._due.update(dict.fromkeys(to))
+                case Reconnect(to):
+                    self._routes[to] = self._new_route()
+                    self._due[to] = None
+        return translated

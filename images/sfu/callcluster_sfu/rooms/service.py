@@ -1,0 +1,445 @@
+"""Serves rooms: takes their seats, follows their ledgers, and carries out what they want."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import secrets
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from callcluster_common import redis_keys
+from callcluster_common.bus import SEAT_MS, Bus, RoomState, UnavailableError, published_by
+from callcluster_common.redis_keys import RoomKeys
+
+from callcluster_sfu.metrics import Counts
+from callcluster_sfu.negotiation import (
+    AddLeg,
+    AddPeer,
+    AddTrack,
+    Command,
+    Numbers,
+    Policy,
+    RemovePeer,
+    RemoveTrack,
+    RestartIce,
+    SetExtensions,
+)
+from callcluster_sfu.room import Room
+from callcluster_sfu.rooms import frames
+from callcluster_sfu.rooms.frames import FromSfu, ToSfu
+from callcluster_sfu.rooms.says import Answer, Refusal, Tracks
+from callcluster_sfu.rooms.seat import Effect, Offered, Seat
+from callcluster_sfu.sdp.values import IceCredentials
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 30.0
+"""How often a room is compared with its ledger: a push that was lost has nothing after it that tells."""
+AGAIN_SECONDS = 1.0
+"""After a comparison that has not helped."""
+MOST_WAITING = 256
+"""Posts of one room that wait for its ledger."""
+SPACE_FOR = 2
+"""Participants: with less space than for a call's first two no seat is taken."""
+LOADED_SECONDS = 0.3
+"""By how much a full SFU lets an empty one go first."""
+
+
+class Plane(Protocol):
+    """What the service needs of the packet plane."""
+
+    def carry_out(self, command: Command) -> None:
+        """Give an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of this process."""
+
+    rooms: int
+    participants: int
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A room whose seat this SFU has, is about to take, or has given up while members are still served."""
+
+    keys: RoomKeys
+    seat: Seat
+    seated: bool = False
+    """Whether the seat was taken, and not given up since."""
+    lost_at: float | None = None
+    """Since when the lease is known to be gone."""
+    check_at: float = 0.0
+    mending: bool = False
+    waiting: list[ToSfu] = field(default_factory=list)
+
+
+class Service:
+    """All rooms of this process. Implements what a bus calls."""
+
+    def __init__(
+        self, bus: Bus, plane: Plane, *, pod: str, policy: Policy, limits: Limits, counts: Counts
+    ) -> None:
+        self.draining = False
+        self._bus = bus
+        self._plane = plane
+        self._pod = pod
+        self._policy = policy
+        self._limits = limits
+        self._counts = counts
+        self._numbers = Numbers(secrets.randbelow(2**32 - 1))
+        self._uids = itertools.count(1)
+        self._rooms: dict[str, Held] = {}
+        self._peers: dict[int, Held] = {}
+        self._tracks: dict[int, int] = {}
+        """The peers that publish them."""
+        self._untold: set[Held] = set()
+        self._outgoing: dict[tuple[Held, str], list[tuple[str, str]]] = {}
+        """Frames by room and pod."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def rooms(self) -> int:
+        """Seats that this SFU has."""
+        return sum(held.seated for held in self._rooms.values())
+
+    @property
+    def participants(self) -> int:
+        """Members with a transport."""
+        return len(self._peers)
+
+    @property
+    def tracks(self) -> int:
+        """What they publish."""
+        return len(self._tracks)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is served, and nothing is about to begin."""
+        return not self._rooms and not self._tasks
+
+    # Called by the bus
+
+    def on_wanted(self, room: str) -> None:
+        """See the bus: a room looks for an SFU."""
+        if not self.draining and room not in self._rooms and self._has_space():
+            held = self._rooms[room] = Held(redis_keys.named(room), self._new_seat())
+            self._spawn(self._take(held))
+
+    def on_entry(self, room: str, epoch: str, off: int, line: bytes) -> None:
+        """See the bus: a line of a room that is served."""
+        held = self._rooms.get(room)
+        if held is not None:
+            self._perform(held, held.seat.receive(epoch, off, line))
+            self._followed(held)
+
+    def on_stall(self, room: str, line: bytes) -> None:
+        """See the bus: an SFU publishes no lines."""
+
+    def on_post(self, data: bytes) -> None:
+        """See the bus: an offer or a layout."""
+        post = frames.to_sfu(data)
+        held = None if post is None else self._rooms.get(post.room)
+        if post is None or held is None or not held.seated or post.claim != held.seat.claim:
+            self._counts.dropped["malformed" if post is None else "no_seat"] += 1
+        elif held.seat.speaks_for(post.from_claim, post.sid):
+            self._take_post(held, post)
+        elif len(held.waiting) < MOST_WAITING:
+            # It may have come in a moment ago; the ledger knows.
+            held.waiting.append(post)
+            self._mend(held)
+        else:
+            self._counts.dropped["crowded"] += 1
+
+    def on_return(self, wiped: bool) -> None:
+        """See the bus: compare every room, and tell its members again."""
+        for held in self._rooms.values():
+            held.check_at = 0.0
+            held.seat.repeat()
+            self._tell_soon(held)
+
+    # Called by the plane
+
+    def live(self, track: int, encoding: int) -> None:
+        """The first packet of a track's encoding came."""
+        if (peer := self._tracks.get(track)) is not None:
+            held = self._peers[peer]
+            self._perform(held, held.seat.live(track, encoding))
+
+    def disconnected(self, peer: int) -> None:
+        """The plane has forgotten a transport."""
+        held = self._peers.get(peer)
+        if held is not None:
+            self._forget_peer(peer)
+            self._perform(held, held.seat.disconnected(peer))
+            self._followed(held)
+
+    def refused(self, command: Command, why: str) -> None:
+        """The plane did not carry out a command."""
+        self._counts.refused[why] += 1
+        # Unknown names are those of a transport that ended meanwhile, of which news are on their way.
+        if why == "unknown-name" or not isinstance(
+            command, AddPeer | AddTrack | AddLeg | RestartIce | SetExtensions
+        ):
+            return
+        log.warning("a transport begins anew: the plane refused its order", extra={"fields": {"why": why}})
+        if (held := self._peers.get(command.peer)) is not None:
+            self._perform(held, held.seat.reset(command.peer))
+
+    # Time
+
+    async def tick(self) -> None:
+        """Renew the leases, and look after rooms; to be called every second."""
+        now = self._loop.time()
+        for held in list(self._rooms.values()):
+            if held.seat.roster.epoch and now >= held.check_at:
+                self._mend(held)
+        seated = [held for held in self._rooms.values() if held.seated]
+        if not seated:
+            return
+        try:
+            lost = set(await self._bus.keep_seats([(held.keys, held.seat.claim) for held in seated]))
+        except UnavailableError:
+            return  # media goes on; whether the seat is still ours is seen afterwards
+        for held in seated:
+            if held.keys.name not in lost:
+                held.lost_at = None
+        gone = (held for held in seated if held.keys.name in lost and held.seated and self._holds(held))
+        await asyncio.gather(*(self._regain(held) for held in gone))
+
+    def drain(self) -> None:
+        """Take no more seats and give up those there are: others take them while media goes on here."""
+        if self.draining:
+            return
+        self.draining = True
+        for held in list(self._rooms.values()):
+            if held.seated:
+                held.seated = False
+                self._spawn(self._leave(held))
+                self._followed(held)
+
+    async def stop(self) -> None:
+        """Say goodbye to everybody, and leave the seats."""
+        self.draining = True
+        for held in list(self._rooms.values()):
+            self._let_go(held)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # Seats
+
+    def _has_space(self) -> bool:
+        return (
+            len(self._rooms) < self._limits.rooms
+            and len(self._peers) + SPACE_FOR <= self._limits.participants
+        )
+
+    def _uid(self) -> str:
+        return f"{self._pod}.{next(self._uids)}"
+
+    def _new_seat(self) -> Seat:
+        return Seat(
+            self._uid(),
+            Room(self._policy, self._numbers),
+            fresh=_fresh_credentials,
+            session=lambda: secrets.randbelow(2**62),
+            may_connect=lambda: len(self._peers) < self._limits.participants,
+        )
+
+    async def _take(self, held: Held) -> None:
+        await asyncio.sleep(LOADED_SECONDS * len(self._peers) / self._limits.participants)
+        state: RoomState | None = None
+        try:
+            await self._bus.subscribe(held.keys)
+            state = await self._bus.take_seat(held.keys, held.seat.claim, self._uid())
+        except UnavailableError:
+            pass  # who wants an SFU asks again
+        if state is None:
+            self._forget(held)
+            return
+        held.seated = True
+        if self.draining:
+            self._let_go(held)
+            return
+        self._counts.seats["taken"] += 1
+        held.check_at = self._loop.time() + CHECK_SECONDS
+        self._perform(held, held.seat.load(state))
+        self._followed(held)
+
+    async def _regain(self, held: Held) -> None:
+        """The lease is gone: take the seat again, unless another has it; then go, but not at once.
+
+        For a while members may still be on their way to the other SFU; and a room that Redis has lost can
+        be sat in only when signaling has brought it back.
+        """
+        now = self._loop.time()
+        if held.lost_at is None:
+            held.lost_at = now
+        try:
+            state = await self._bus.take_seat(held.keys, held.seat.claim, self._uid())
+        except UnavailableError:
+            return
+        if not self._holds(held) or not held.seated:
+            return
+        if state is not None:
+            held.lost_at = None
+            self._counts.seats["regained"] += 1
+            held.seat.repeat()
+            self._perform(held, held.seat.load(state))
+            self._tell_soon(held)
+            self._followed(held)
+        elif now - held.lost_at >= SEAT_MS / 1000:
+            self._counts.seats["lost"] += 1
+            held.seated = False
+            self._let_go(held)
+
+    async def _leave(self, held: Held) -> None:
+        self._counts.seats["left"] += 1
+        try:
+            await self._bus.leave_seat(held.keys, held.seat.claim, self._uid())
+        except UnavailableError:
+            pass  # the lease runs out
+
+    def _let_go(self, held: Held) -> None:
+        """Serve the room no more; its seat is left if it was held."""
+        self._perform(held, held.seat.close())
+        self._forget(held)
+        if held.seated:
+            held.seated = False
+            self._spawn(self._leave(held))
+
+    def _forget(self, held: Held) -> None:
+        if self._holds(held):
+            del self._rooms[held.keys.name]
+            self._bus.unsubscribe(held.keys)
+
+    def _holds(self, held: Held) -> bool:
+        return self._rooms.get(held.keys.name) is held
+
+    # Ledgers
+
+    def _followed(self, held: Held) -> None:
+        """The copy of a room has changed: see whether it is complete, and still of use."""
+        roster = held.seat.roster
+        if not roster.epoch or not self._holds(held):
+            return
+        if roster.behind:
+            self._mend(held)
+        elif not roster.claims or (not held.seated and not held.seat.connected):
+            self._let_go(held)
+
+    def _mend(self, held: Held) -> None:
+        """Compare a room with its ledger, one comparison at a time."""
+        held.check_at = self._loop.time() + CHECK_SECONDS
+        if not held.mending:
+            held.mending = True
+            self._spawn(self._compare(held))
+
+    async def _compare(self, held: Held) -> None:
+        seat = held.seat
+        try:
+            history = await self._bus.history(held.keys, seat.roster.off)
+            if history.epoch == seat.roster.epoch and history.entries is not None:
+                self._perform(held, seat.catch_up(history.entries))
+            elif (state := await self._bus.state(held.keys)) is not None:
+                self._perform(held, seat.load(state))
+            elif not seat.connected:
+                self._let_go(held)  # the room is gone, and nobody is left
+        except UnavailableError:
+            held.check_at = self._loop.time() + AGAIN_SECONDS
+        finally:
+            held.mending = False
+        if seat.roster.behind:
+            held.check_at = self._loop.time() + AGAIN_SECONDS
+        waiting, held.waiting = held.waiting, []
+        for post in waiting:
+            if held.seated and held.seat.speaks_for(post.from_claim, post.sid):
+                self._take_post(held, post)
+            else:
+                self._counts.dropped["no_member"] += 1
+        if not seat.roster.behind:
+            self._followed(held)
+
+    # Effects
+
+    def _take_post(self, held: Held, post: ToSfu) -> None:
+        match frames.request(post.sid, post.frame):
+            case Offered() as offer:
+                self._perform(held, held.seat.offered(offer))
+            case frames.Layout(sid, wishes):
+                self._perform(held, held.seat.wished(sid, wishes))
+            case None:
+                self._counts.dropped["malformed"] += 1
+
+    def _perform(self, held: Held, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Answer():
+                    self._counts.offers["answered"] += 1
+                    self._send(held, effect.sid, frames.answer(effect))
+                case Refusal():
+                    self._counts.offers["refused"] += 1
+                    self._send(held, effect.sid, frames.refusal(effect))
+                case Tracks():
+                    self._send(held, effect.sid, frames.tracks(effect))
+                case _:
+                    self._order(held, effect)
+        self._tell_soon(held)
+
+    def _order(self, held: Held, command: Command) -> None:
+        match command:
+            case AddPeer(peer=peer):
+                self._peers[peer] = held
+            case RemovePeer(peer):
+                self._forget_peer(peer)
+            case AddTrack(track=track, peer=peer):
+                self._tracks[track] = peer
+            case RemoveTrack(track):
+                self._tracks.pop(track, None)
+        self._plane.carry_out(command)
+
+    def _forget_peer(self, peer: int) -> None:
+        self._peers.pop(peer, None)
+        self._tracks = {track: owner for track, owner in self._tracks.items() if owner != peer}
+
+    def _tell_soon(self, held: Held) -> None:
+        """Once this tick is over, tell what has changed during it."""
+        if not self._untold:
+            self._loop.call_soon(self._flush)
+        self._untold.add(held)
+
+    def _send(self, held: Held, sid: str, frame: str) -> None:
+        claim = held.seat.roster.claims.get(sid)
+        # Who has no socket is told when it comes back; who gave its seat up has no say any more.
+        if claim and held.seated:
+            self._outgoing.setdefault((held, published_by(claim)), []).append((sid, frame))
+
+    def _flush(self) -> None:
+        for held in self._untold:
+            for told in held.seat.due():
+                self._send(held, told.sid, frames.tracks(told))
+        self._untold.clear()
+        outgoing, self._outgoing = self._outgoing, {}
+        for (held, pod), parcels in outgoing.items():
+            self._bus.post(pod, frames.from_sfu(FromSfu(held.keys.name, held.seat.claim, parcels)))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._counts.failures += 1
+            log.error("background work failed", exc_info=error)
+
+
+def _fresh_credentials() -> IceCredentials:
+    """RFC 8445 section 5.3: at least 24 and 128 bits of randomness."""
+    return IceCredentials(secrets.token_hex(8), secrets.token_hex(16))
