@@ -17,6 +17,7 @@ from callcluster_common.messages.client import (
     Ice,
     IceData,
     Offer,
+    OfferData,
     Restart,
 )
 from callcluster_common.messages.server import AnswerRelay, IceRelay, OfferRelay, RestartRelay
@@ -147,7 +148,7 @@ class Link:
     async def _offer(self) -> None:
         connection = self._renew()
         sdp = await connection.offer()
-        self._post(Offer(to=ToMember(self.sid), d=DescriptionData(sdp)))
+        self._post(Offer(to=ToMember(self.sid), d=OfferData(sdp)))
 
     async def _answer(self, sdp: str) -> None:
         connection = self._next or self._current

@@ -82,6 +82,13 @@ class Seal(Effect):
     """Whether an absent recipient is an error."""
 
 
+class TellSfu(Effect):
+    """Bring a frame to the SFU that serves the room, on the ephemeral lane."""
+
+    re: str | None
+    frame: bytes
+
+
 class Kick(Effect):
     """Remove a member."""
 

@@ -177,7 +177,7 @@ class Entrance:
             room=session.room,
             epoch=state.epoch,
             off=back.since,
-            snapshot=None if back.recovered else Snapshot(members, state.locked),
+            snapshot=None if back.recovered else Snapshot(members, state.locked, state.seat),
             ice_servers=servers,
             turn_ttl_s=ttl,
         )
@@ -244,7 +244,9 @@ class Entrance:
         session.joined(effect.room, member)
         pod.counts.joins["ok"] += 1
         await self._keep(link)
-        self._answer_join(link, effect.re, state.epoch, state.off, Snapshot(roster(state), state.locked))
+        self._answer_join(
+            link, effect.re, state.epoch, state.off, Snapshot(roster(state), state.locked, state.seat)
+        )
         self._seat(link, room, state, [])
 
     async def _admit(self, room: Room, ticket: Ticket) -> RoomState:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from callcluster_common.bus import EPOCH_LOST, NO_BUS, Head, UnavailableError, make_line, published_by
-from callcluster_common.bus.posts import Parcels, Replaced, pack, unpack
+from callcluster_common.bus.posts import FromSfu, Parcels, Replaced, ToSfu, pack, unpack
 from callcluster_common.messages import server
 from callcluster_common.messages.types import CloseCode
 from websockets.asyncio.server import ServerConnection
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 PING_AFTER_SECONDS = 25.0
 PONG_WITHIN_SECONDS = 20.0
 """One timer for all sockets: a keepalive task for each costs several kilobytes."""
+NO_SFU_SECONDS = 2.0
+"""When a client may ask again for an SFU that is not there."""
 
 
 class Hub:
@@ -44,6 +46,7 @@ class Hub:
             do.Send: self._send,
             do.Publish: self._publish,
             do.Seal: self._seal,
+            do.TellSfu: self._tell_sfu,
             do.Close: self._close,
             do.Open: self._entrance.open,
             do.Resume: self._entrance.resume,
@@ -221,11 +224,26 @@ class Hub:
         for pod, mine in away.items():
             self.pod.bus.post(pod, pack(Parcels(room.keys.name, mine)))
 
-    def _drop_off(self, room: Room, sid: str, frame: bytes) -> None:
+    def _drop_off(self, room: Room, sid: str, frame: bytes, sfu: str | None = None) -> None:
+        """Give a local member a frame of the ephemeral lane; ``sfu`` is the claim of its SFU, if any."""
         link = self.pod.links.get(sid)
-        if link is not None and link.room is room:
+        if link is not None and room.accepts(sid, frame, sfu) and link.room is room:
             self.pod.counts.sealed += 1
             link.send(frame)
+
+    def _tell_sfu(self, link: Link, effect: do.TellSfu) -> None:
+        room = link.room
+        if room is None:
+            self.perform(link, link.session.fail(effect.re, "not_joined"))
+        elif not room.sfu:
+            wait = NO_SFU_SECONDS
+            self.perform(link, link.session.fail(effect.re, "no_sfu", retry_after=wait))
+        elif not self.pod.bus.up:
+            self.perform(link, link.session.postpone(effect.re))
+        else:
+            post = ToSfu(room.keys.name, room.sfu, link.session.sid, link.claim, effect.frame.decode())
+            self.pod.bus.post(published_by(room.sfu), pack(post))
+            self.perform(link, link.session.succeed(effect.re))
 
     async def _kick(self, link: Link, effect: do.Kick) -> None:
         room = link.room
@@ -312,10 +330,14 @@ class Hub:
                     link, link.session.close(CloseCode.REPLACED, "taken over by a newer connection")
                 )
             return
+        if isinstance(post, ToSfu):
+            log.warning("dropped a post that is for an SFU")
+            return
         room = self.pod.rooms.named(post.room)
         if room is not None:
+            sfu = post.claim if isinstance(post, FromSfu) else None
             for sid, frame in post.parcels:
-                self._drop_off(room, sid, frame.encode())
+                self._drop_off(room, sid, frame.encode(), sfu)
 
     def on_wanted(self, room: str) -> None:
         """See the bus's listener: this pod calls, and does not listen."""

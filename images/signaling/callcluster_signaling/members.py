@@ -16,17 +16,25 @@ if TYPE_CHECKING:
     from callcluster_signaling.session import Effects, Session
 
 
-def _describe(
-    session: Session, frame: client.Offer | client.Answer | client.Restart, now: float
-) -> Effects:
-    relay: server.OfferRelay | server.AnswerRelay | server.RestartRelay
-    if isinstance(frame, client.Offer):
-        relay = server.OfferRelay(from_=session.sid, d=frame.d)
-    elif isinstance(frame, client.Answer):
-        relay = server.AnswerRelay(from_=session.sid, d=frame.d)
-    else:
-        relay = server.RestartRelay(from_=session.sid, d=frame.d)
+def _offer(session: Session, frame: client.Offer, now: float) -> Effects:
+    if not frame.fits:
+        return session.fail(frame.id, "malformed", "route, seq and wants go to the SFU, all of them")
+    if isinstance(frame.to, ToMember):
+        return [do.Publish(frame.id, frame.to.sid, server.OfferRelay(from_=session.sid, d=frame.d))]
+    return [do.TellSfu(frame.id, encode(client.Offer(to=frame.to, d=frame.d)))]
+
+
+def _answer(session: Session, frame: client.Answer, now: float) -> Effects:
+    relay = server.AnswerRelay(from_=session.sid, d=server.AnswerData(frame.d.sdp))
     return [do.Publish(frame.id, frame.to.sid, relay)]
+
+
+def _restart(session: Session, frame: client.Restart, now: float) -> Effects:
+    return [do.Publish(frame.id, frame.to.sid, server.RestartRelay(from_=session.sid, d=frame.d))]
+
+
+def _layout(session: Session, frame: client.Layout, now: float) -> Effects:
+    return [do.TellSfu(frame.id, encode(client.Layout(d=frame.d)))]
 
 
 def _ice(session: Session, frame: client.Ice, now: float) -> Effects:
@@ -97,9 +105,10 @@ def _moderate(
 
 
 HANDLERS: dict[type[client.Frame], Callable[..., Effects]] = {
-    client.Offer: _describe,
-    client.Answer: _describe,
-    client.Restart: _describe,
+    client.Offer: _offer,
+    client.Answer: _answer,
+    client.Restart: _restart,
+    client.Layout: _layout,
     client.Ice: _ice,
     client.Msg: _msg,
     client.State: _state,

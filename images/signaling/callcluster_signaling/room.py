@@ -26,6 +26,10 @@ DurableFrame = Event | OfferRelay | AnswerRelay | IceRelay | RestartRelay | MsgR
 _frame = msgspec.json.Decoder(DurableFrame)
 _member = msgspec.json.Decoder(Member)
 
+SFU_FROM = 3
+"""Members from which on a room wants an SFU: two do well without."""
+MAX_HELD = 256
+"""Ephemeral frames kept for members that are about to be seated."""
 MAX_EARLY = 4_096
 """Lines kept while one before them is missing; beyond that the history is the better source."""
 
@@ -37,6 +41,10 @@ class Deliver(NamedTuple):
     frame: bytes
 
 
+class Want(NamedTuple):
+    """From now on the room wants an SFU."""
+
+
 class Evict(NamedTuple):
     """A local member is out of the room."""
 
@@ -45,7 +53,7 @@ class Evict(NamedTuple):
     """``replaced``: its session goes on, on another pod."""
 
 
-Outcome = Deliver | Evict
+Outcome = Deliver | Evict | Want
 
 
 def numbered(off: int, frame: bytes) -> bytes:
@@ -87,6 +95,8 @@ class Room:
         self.epoch = ""
         self.off = 0
         self.locked = False
+        self.sfu = ""
+        """Claim of the SFU that serves the room."""
         self.members: dict[str, Member] = {}
         self.claims: dict[str, str] = {}
         """Which socket speaks for a member, and on which pod; absent while it is reconnecting."""
@@ -104,6 +114,8 @@ class Room:
         self._early: dict[int, tuple[str, bytes]] = {}
         self._arrivals = 0
         self._meanwhile: list[Entry] = []
+        self._held: list[tuple[str, bytes, str | None]] = []
+        self._bereft = False
         self._trusted: dict[bytes, tuple[Head, DurableFrame]] = {}
 
     @property
@@ -116,8 +128,17 @@ class Room:
         """Whether a state was taken over; until then lines only wait."""
         return bool(self.epoch)
 
+    @property
+    def wants_sfu(self) -> bool:
+        """Whether no SFU serves a room that is large enough for one, or had one before.
+
+        Members that are reconnecting count.
+        """
+        return not self.sfu and len(self.members) >= (2 if self._bereft else SFU_FROM)
+
     def load(self, state: RoomState) -> list[Outcome]:
         """Take over a state: for a new copy, or after a loss; return what waiting lines add to it."""
+        wanted = self.wants_sfu
         self.epoch, self.off, self.locked = state.epoch, state.off, state.locked
         self.lost_epoch = False
         self._trusted.clear()
@@ -125,18 +146,19 @@ class Room:
         for member in roster(state):
             self.members[member.sid] = member
         self.claims = {sid: claim for sid, _, claim in state.occupants if claim}
+        self._serve(state.seat)
         self._early = {
             off: (epoch, line)
             for off, (epoch, line) in self._early.items()
             if off > self.off and epoch == self.epoch
         }
-        outcomes: list[Outcome] = []
+        outcomes: list[Outcome] = [Want()] if self.wants_sfu and not wanted else []
         self._follow(outcomes)
         return outcomes
 
     def snapshot(self) -> Snapshot:
         """The roster for a client."""
-        return Snapshot(members=list(self.members.values()), locked=self.locked)
+        return Snapshot(list(self.members.values()), self.locked, self.sfu)
 
     def await_arrival(self) -> None:
         """Someone is about to be seated: remember what is applied until :meth:`seat`, :meth:`give_up`."""
@@ -147,6 +169,7 @@ class Room:
         self._arrivals -= 1
         if not self._arrivals:
             self._meanwhile.clear()
+            self._held.clear()
 
     def seat(self, sid: str, state: RoomState) -> list[bytes]:
         """From now on ``sid`` gets what comes after ``state``; return what has come already."""
@@ -154,8 +177,26 @@ class Room:
             self.load(state)
         self.positions[sid] = state.off
         meanwhile = [entry for entry in self._meanwhile if entry.off > state.off]
+        held = [
+            frame
+            for recipient, frame, sfu in self._held
+            if recipient == sid and sfu in (None, self.sfu, state.seat)
+        ]
+        self._held = [kept for kept in self._held if kept[0] != sid]
         self.give_up()
-        return replay(meanwhile, sid)
+        return replay(meanwhile, sid) + held
+
+    def accepts(self, sid: str, frame: bytes, sfu: str | None) -> bool:
+        """Whether a local member may have a frame of the ephemeral lane now.
+
+        What is for a member that is about to be seated is kept until then. ``sfu`` is the claim of the
+        SFU that sends it, ``None`` for what another member sends.
+        """
+        if sid in self.positions:
+            return sfu is None or sfu == self.sfu
+        if self._arrivals and len(self._held) < MAX_HELD:
+            self._held.append((sid, frame, sfu))
+        return False
 
     def trust(self, line: bytes, head: Head, frame: DurableFrame) -> None:
         """This pod publishes the line itself: it need not be read and checked when it comes back."""
@@ -232,7 +273,10 @@ class Room:
             return
         evicted: list[Outcome] = []
         if isinstance(frame, Event):
+            wanted = self.wants_sfu
             evicted = self._happened(head, frame)
+            if self.wants_sfu and not wanted:
+                evicted.append(Want())
         positions = self.positions
         if head.to:
             sids = [head.to] if positions.get(head.to, off) < off else []
@@ -250,9 +294,12 @@ class Room:
         d = event.d
         if d.kind == "locked":
             self.locked = bool(d.locked)
+        elif d.kind == "sfu":
+            self._serve(d.sfu or "")
         elif d.kind == "ended":
             self.members.clear()
             self.claims.clear()
+            self._bereft = False
             return [Evict(sid, "ended") for sid in self.positions]
         elif d.kind == "joined" and d.member is not None:
             self.members[d.member.sid] = d.member
@@ -260,6 +307,7 @@ class Room:
         elif d.kind == "left" and d.sid is not None:
             self.members.pop(d.sid, None)
             self.claims.pop(d.sid, None)
+            self._bereft = self._bereft and len(self.members) > 1
             if d.reason == "kicked":
                 self.kicked.add(d.sid)
             if d.sid in self.positions:
@@ -276,6 +324,11 @@ class Room:
                 member.reconnecting = False
                 self.claims[d.sid] = head.uid
         return []
+
+    def _serve(self, sfu: str) -> None:
+        """The SFU with the claim ``sfu`` serves the room, or none does."""
+        self._bereft = not sfu and len(self.members) > 1 and (self._bereft or bool(self.sfu))
+        self.sfu = sfu
 
 
 def replay(entries: list[Entry], sid: str) -> list[bytes]:

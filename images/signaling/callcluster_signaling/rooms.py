@@ -12,17 +12,22 @@ from callcluster_common import redis_keys, room_names
 from callcluster_common.bus import RENEW_SECONDS, Bus, Entry, Occupant, RoomState, UnavailableError
 from callcluster_common.messages import server
 from callcluster_common.messages.types import CloseCode
+from callcluster_common.redis_keys import RoomKeys
 
 from callcluster_signaling.answers import encode
 from callcluster_signaling.links import Link, framed
 from callcluster_signaling.metrics import Counts
-from callcluster_signaling.room import Evict, Outcome, Room
+from callcluster_signaling.room import Deliver, Evict, Outcome, Room
 
 log = logging.getLogger(__name__)
 
 GAP_SECONDS = 0.2
 """How long a missing line may be on its way before the history is asked."""
 RESTORE_SPREAD_SECONDS = 1.0
+SEATS_SECONDS = 1.0
+"""How often to look whether the SFUs of this pod's rooms are still there."""
+SEATS_PATIENCE_SECONDS = 3.0
+"""What SFUs get after an outage, over which their leases may have run out."""
 
 
 class Rooms:
@@ -68,6 +73,7 @@ class Rooms:
         self._subscribed: dict[str, asyncio.Task[None]] = {}
         self._behind: dict[str, tuple[float, int]] = {}
         self._renew_at: dict[str, float] = {}
+        self._seats_due = 0.0
         self._mending: set[str] = set()
         self._afterwards: dict[str, list[Callable[[], None]]] = {}
 
@@ -144,17 +150,19 @@ class Rooms:
     def deliver(self, room: Room, outcomes: list[Outcome]) -> None:
         """Carry out what a room wants."""
         for outcome in outcomes:
-            if isinstance(outcome, Evict):
-                link = self._links.get(outcome.sid)
-                if link is not None and link.room is room:
-                    self._evict(link, outcome)
-            else:
+            if isinstance(outcome, Deliver):
                 self._counts.delivered += len(outcome.sids)
                 data = framed(outcome.frame)
                 for sid in outcome.sids:
                     link = self._links.get(sid)
                     if link is not None and link.room is room:
                         link.write(data)
+            elif isinstance(outcome, Evict):
+                link = self._links.get(outcome.sid)
+                if link is not None and link.room is room:
+                    self._evict(link, outcome)
+            else:
+                self._bus.want(room.keys)
 
     # Repair
 
@@ -179,10 +187,21 @@ class Rooms:
             if now >= due and self._rooms[name].loaded:
                 self._renew_at[name] = now + RENEW_SECONDS
                 self._mend_later(self._rooms[name], self._renew(self._rooms[name]))
+        if now >= self._seats_due:
+            self._seats_due = now + SEATS_SECONDS
+            if seated := [room.keys for room in self._rooms.values() if room.sfu]:
+                self._spawn(self._clear_seats(seated))
+
+    async def _clear_seats(self, seated: list[RoomKeys]) -> None:
+        try:
+            await self._bus.clear_seats(seated, self._uid())
+        except UnavailableError:
+            pass  # due again in a second
 
     def check_all(self) -> None:
         """Compare every room with the bus, soon and spread out."""
         now = asyncio.get_running_loop().time()
+        self._seats_due = now + SEATS_PATIENCE_SECONDS
         for name in self._renew_at:
             self._renew_at[name] = now + RESTORE_SPREAD_SECONDS * random.random()  # noqa: S311
 
@@ -227,6 +246,8 @@ class Rooms:
         if renewal.off > room.off:
             # What is missing may say why a member is out: only those it says nothing of were taken over.
             await self._catch_up(room)
+        if room.wants_sfu:
+            self._bus.want(room.keys)
         for sid, claim in claims:
             link = self._links.get(sid)
             if sid in renewal.lost and link is not None and link.room is room and link.claim == claim:
@@ -290,6 +311,7 @@ class Rooms:
                     off=state.off,
                     members=list(room.members.values()),
                     locked=state.locked,
+                    sfu=state.seat,
                 ),
             )
         )

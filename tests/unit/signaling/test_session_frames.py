@@ -42,7 +42,7 @@ BUNDLE = {"suite": "kx1", "ik": "A" * 43, "ek": "B" * 43, "nbf": 1, "exp": 2, "s
         ('{"t": "join", "d": ' + '{"room":' * 5_000 + "1" + "}" * 5_001, "malformed"),
         ('{"t": "join", "d": {"room": "a/b"}}', "malformed"),
         ('{"t": "join", "d": {"room": ""}}', "malformed"),
-        (frame("offer", {"sdp": "x" * 33_000}, to={"sid": OTHER}), "malformed"),
+        (frame("offer", {"sdp": "x" * 50_000}, to={"sid": OTHER}), "malformed"),
         (frame("msg", {"body": "x" * 8_193}, to="room"), "malformed"),
         (frame("key.send", {"entries": [{"to": OTHER, "body": "x"}] * 129}), "malformed"),
         (frame("msg", {"body": "x" * 65_536}, to="room"), "too_large"),

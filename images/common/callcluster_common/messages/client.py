@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from callcluster_common.messages.types import (
     MAX_KEY_ENTRIES,
+    MAX_TRACKS,
     Attempt,
     Bundle,
     ConnectionId,
@@ -15,15 +16,19 @@ from callcluster_common.messages.types import (
     KeyId,
     MediaKind,
     MediaState,
+    Mid,
     Offset,
     RequestId,
     RoomId,
+    Route,
     Sdp,
     Sealed,
+    Seq,
     Sid,
     Target,
     Token,
     ToMember,
+    TrackName,
     whole,
 )
 
@@ -64,6 +69,31 @@ class DescriptionData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=
     """An SDP description."""
 
     sdp: Sdp
+
+
+class OfferData(DescriptionData, forbid_unknown_fields=True, omit_defaults=True):
+    """An SDP offer. The fields after ``sdp`` stand in every offer to the SFU, and in no other."""
+
+    route: Route | None = None
+    """The transport that it is for, as the SFU's ``sfu`` named it."""
+    seq: Seq | None = None
+    """Rises with each offer on the route; the same again gets the same answer."""
+    wants: Annotated[dict[Mid, TrackName], msgspec.Meta(max_length=MAX_TRACKS)] | None = None
+    """The track that each media section is to receive."""
+
+
+class Wish(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """How a member wants one track."""
+
+    highest: Annotated[int, msgspec.Meta(ge=0, le=2)] | None = None
+    """Place of the best encoding that is of use, 0 the lowest; absent for the very best."""
+    paused: bool = False
+
+
+class LayoutData(msgspec.Struct, forbid_unknown_fields=True):
+    """How a member wants tracks; those that are not named stay as they are."""
+
+    wishes: Annotated[dict[TrackName, Wish], msgspec.Meta(max_length=MAX_TRACKS)]
 
 
 class IceData(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -175,10 +205,16 @@ class Bye(Frame, tag="bye"):
 
 
 class Offer(Frame, tag="offer"):
-    """An SDP offer to a member; durable."""
+    """An SDP offer to a member, durable; or to the SFU, ephemeral: repeat it if no answer comes."""
 
-    to: ToMember
-    d: DescriptionData
+    to: ToMember | Literal["sfu"]
+    d: OfferData
+
+    @property
+    def fits(self) -> bool:
+        """Whether it has the fields that go with its recipient."""
+        given = [field is not None for field in (self.d.route, self.d.seq, self.d.wants)]
+        return not any(given) if isinstance(self.to, ToMember) else all(given)
 
 
 class Answer(Frame, tag="answer"):
@@ -193,6 +229,12 @@ class Ice(Frame, tag="ice"):
 
     to: ToMember
     d: IceData
+
+
+class Layout(Frame, tag="layout"):
+    """Says to the SFU how this member wants tracks; ephemeral."""
+
+    d: LayoutData
 
 
 class Restart(Frame, tag="restart"):
@@ -293,6 +335,7 @@ ClientFrame = (
     | Answer
     | Ice
     | Restart
+    | Layout
     | KeySend
     | KeyAck
     | KeyRequest

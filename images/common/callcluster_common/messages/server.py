@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ from callcluster_common.messages.client import (
     PingData,
 )
 from callcluster_common.messages.types import (
+    MAX_TRACKS,
+    SFU,
     Bundle,
     Grants,
     IceServer,
@@ -22,12 +24,19 @@ from callcluster_common.messages.types import (
     MediaKind,
     MediaState,
     Member,
+    Mid,
     Milliseconds,
     Offset,
     RequestId,
     RoomId,
+    Route,
+    Seat,
+    Sender,
+    Seq,
+    SfuClaim,
     Sid,
     Snapshot,
+    TrackName,
     UnixSeconds,
 )
 
@@ -86,9 +95,13 @@ class SnapshotData(msgspec.Struct):
     off: Offset
     members: list[Member]
     locked: bool
+    sfu: Seat = ""
+    """Claim of the SFU that serves the room; empty if none does."""
 
 
-EventKind = Literal["joined", "left", "updated", "renewed", "reconnecting", "resumed", "locked", "ended"]
+EventKind = Literal[
+    "joined", "left", "updated", "renewed", "reconnecting", "resumed", "locked", "ended", "sfu"
+]
 LeftReason = Literal["left", "timeout", "kicked", "ended"]
 
 
@@ -107,6 +120,51 @@ class EventData(msgspec.Struct, omit_defaults=True):
     """With ``renewed``."""
     locked: bool | None = None
     """With ``locked``."""
+    sfu: SfuClaim | None = None
+    """With ``sfu``: claim of the SFU that serves the room from now on; absent if none does."""
+
+
+class AnswerData(DescriptionData, omit_defaults=True):
+    """An SDP answer. The fields after ``sdp`` stand in answers of the SFU, and in no other."""
+
+    route: Route | None = None
+    seq: Seq | None = None
+    """Of the offer that is answered."""
+    published: Annotated[dict[Mid, TrackName], msgspec.Meta(max_length=MAX_TRACKS)] | None = None
+    """Names of the member's own tracks."""
+    unserved: Annotated[list[Mid], msgspec.Meta(max_length=MAX_TRACKS)] | None = None
+    """Media sections that wanted more than the SFU gives."""
+
+
+class SfuRefusedData(msgspec.Struct):
+    """The SFU did not take an offer."""
+
+    route: Route
+    seq: Seq
+    reason: Annotated[str, msgspec.Meta(max_length=256)]
+    """In words for a developer."""
+
+
+class Track(msgspec.Struct):
+    """A track that the SFU forwards to who wants it."""
+
+    track: TrackName
+    sid: Sid
+    """Of the member that sends it."""
+    kind: Literal["audio", "video"]
+    mid: Mid
+    """Of the sender's description."""
+    muted: bool
+
+
+class SfuData(msgspec.Struct):
+    """What the SFU has for this member, all of it each time."""
+
+    route: Route
+    """To offer on; another one than before asks for a new connection."""
+    rev: Seq
+    """Rises when the tracks change."""
+    tracks: list[Track]
 
 
 class KeyDeliverData(msgspec.Struct):
@@ -157,7 +215,7 @@ class ServerFrame(
 
     re: RequestId | None = None
     off: Offset | None = None
-    from_: Sid | None = None
+    from_: Sender | None = None
 
 
 class Welcome(ServerFrame, tag="welcome"):
@@ -209,9 +267,26 @@ class OfferRelay(ServerFrame, tag="offer"):
 
 
 class AnswerRelay(ServerFrame, tag="answer"):
-    """An answer from a member."""
+    """An answer: from a member, durable; or from the SFU, ephemeral."""
 
-    d: DescriptionData
+    d: AnswerData
+
+    @property
+    def by_sfu(self) -> bool:
+        """Whether it has what an answer of the SFU needs."""
+        return self.from_ == SFU and self.d.route is not None and self.d.seq is not None
+
+
+class SfuRefused(ServerFrame, tag="sfu.refused"):
+    """The SFU did not take an offer; ephemeral."""
+
+    d: SfuRefusedData
+
+
+class Sfu(ServerFrame, tag="sfu"):
+    """What the SFU that serves the room has for this member; ephemeral."""
+
+    d: SfuData
 
 
 class IceRelay(ServerFrame, tag="ice"):
@@ -290,6 +365,8 @@ AnyServerFrame = (
     | Event
     | OfferRelay
     | AnswerRelay
+    | SfuRefused
+    | Sfu
     | IceRelay
     | RestartRelay
     | KeyDeliver

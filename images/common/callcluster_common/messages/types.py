@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -18,8 +18,11 @@ BEARER_SUBPROTOCOL_PREFIX = "bearer."
 
 MAX_FRAME_BYTES = 65_536
 MAX_FRAME_BYTES_BEFORE_HELLO = 8_192
-MAX_SDP_BYTES = 32_768
+MAX_SDP_BYTES = 49_152
+"""JSON spends two characters more on each line end: a frame has room for that and more."""
 MAX_KEY_ENTRIES = 128
+MAX_TRACKS = 256
+"""That one frame may speak of."""
 
 
 def whole(pattern: str) -> str:
@@ -48,6 +51,21 @@ Offset = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 UnixSeconds = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 MediaKind = Literal["audio", "video", "screen"]
+SFU: Final = "sfu"
+"""Addresses the SFU that serves the room, where a member would have its sid."""
+Sender = Annotated[str, msgspec.Meta(pattern=whole(r"(sfu|[A-Za-z0-9_-]{8,64})"))]
+"""A member's sid, or the SFU."""
+SfuClaim = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9._-]{1,64}"))]
+"""Of the SFU that serves the room: another one after each change of hands."""
+Seat = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9._-]{0,64}"))]
+"""The claim of the SFU that serves a room, or empty."""
+Route = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9._-]{1,96}"))]
+"""One transport between a member and an SFU, named by the SFU."""
+Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Mid = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
+"""A media section of an SDP description."""
+TrackName = Annotated[str, msgspec.Meta(pattern=whole(r"[A-Za-z0-9_-]{1,32}"))]
+"""A track that an SFU forwards, unique in its room."""
 
 
 class CloseCode(IntEnum):
@@ -88,6 +106,7 @@ ERRORS: dict[str, ErrorCode] = {
     "already_joined": ErrorCode("this connection is in a room already; leave it first", False),
     "forbidden": ErrorCode("the token's grants do not allow this", False),
     "no_such_member": ErrorCode("the addressed member is not in the room", False),
+    "no_sfu": ErrorCode("no SFU serves the room; members connect to one another", True),
     "room_full": ErrorCode("the room has reached its maximum of participants", False),
     "room_locked": ErrorCode("the room is locked", False),
     "room_closed": ErrorCode("the room is closed", False),
@@ -134,11 +153,13 @@ class Member(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     reconnecting: bool = False
 
 
-class Snapshot(msgspec.Struct, forbid_unknown_fields=True):
+class Snapshot(msgspec.Struct):
     """The whole roster at one offset: members that are absent here are gone."""
 
     members: list[Member]
     locked: bool = False
+    sfu: Seat = ""
+    """Claim of the SFU that serves the room; empty if none does."""
 
 
 class IceServer(msgspec.Struct, omit_defaults=True):
