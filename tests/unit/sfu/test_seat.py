@@ -39,9 +39,7 @@ class Call:
         return IceCredentials(f"ufrag{self.made}", "p" * 24)
 
     def done(self, effects: list[Effect]) -> list[Effect]:
-        self.plane.carry_out(
-            effect for effect in effects if not isinstance(effect, Answer | Refusal | Tracks)
-        )
+        self.plane.carry_out(effect for effect in effects if not isinstance(effect, Answer | Refusal))
         return effects
 
     def told(self) -> dict[str, Tracks]:

@@ -2,142 +2,77 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
 
 import msgspec
+from callcluster_common.bus.posts import ToSfu, asked
+from callcluster_common.messages import client, server
+from callcluster_common.messages.types import MAX_SDP_BYTES, MAX_TRACKS, SFU
 
 from callcluster_sfu.room import Wish
-from callcluster_sfu.rooms.says import Answer, Refusal, Tracks
+from callcluster_sfu.rooms.says import Answer, Refusal, Say
 from callcluster_sfu.rooms.seat import Offered
 
+MAX_REASON = 256
 
-class ToSfu(msgspec.Struct, tag="to_sfu", frozen=True):
-    """A frame of a member, handed on by its signaling pod."""
-
-    room: str
-    claim: str
-    sid: str
-    from_claim: str
-    frame: str
+_encode = msgspec.json.Encoder().encode
 
 
-class FromSfu(msgspec.Struct, tag="from_sfu", frozen=True):
-    """Frames for members of one room, each for one."""
-
-    room: str
-    claim: str
-    parcels: list[tuple[str, str]]
-
-
-class Layout(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Wished:
     """How a member wants tracks."""
 
     sid: str
     wishes: dict[str, Wish]
 
 
-class OfferData(msgspec.Struct, forbid_unknown_fields=True):
-    """An offer on one route."""
+def request(post: ToSfu) -> Offered | Wished:
+    """What a member asks for.
 
-    sdp: str
-    route: str
-    seq: int
-    wants: dict[str, str] = {}
-
-
-class Offer(msgspec.Struct, tag_field="t", tag="offer"):
-    """A member's offer to the SFU."""
-
-    to: Literal["sfu"]
-    d: OfferData
-    id: str | None = None
-
-
-class WishData(msgspec.Struct, forbid_unknown_fields=True):
-    """How a member wants one track."""
-
-    highest: Annotated[int, msgspec.Meta(ge=0, le=2)] | None = None
-    paused: bool = False
+    Raises:
+        ValueError: no honest pod hands this on.
+    """
+    match asked(post):
+        case client.Offer(d=d):
+            if d.route is None or d.seq is None or d.wants is None:
+                raise ValueError("an offer to the SFU names its route")
+            return Offered(post.sid, d.route, d.seq, d.sdp, d.wants)
+        case client.Layout(d=d):
+            wishes = {track: Wish(wish.highest, wish.paused) for track, wish in d.wishes.items()}
+            return Wished(post.sid, wishes)
 
 
-class LayoutData(msgspec.Struct):
-    """Wishes by track."""
-
-    wishes: dict[str, WishData]
-
-
-class LayoutFrame(msgspec.Struct, tag_field="t", tag="layout"):
-    """A member's wishes."""
-
-    d: LayoutData
-    id: str | None = None
-
-
-_to_sfu = msgspec.json.Decoder(ToSfu)
-_frame = msgspec.json.Decoder(Offer | LayoutFrame)
-_encode = msgspec.json.Encoder().encode
-
-
-def to_sfu(data: bytes) -> ToSfu | None:
-    """A post of signaling, or None for what is none."""
-    try:
-        return _to_sfu.decode(data)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-
-
-def from_sfu(post: FromSfu) -> bytes:
-    """A post to signaling."""
-    return _encode(post)
-
-
-def request(sid: str, frame: str) -> Offered | Layout | None:
-    """What a member's frame asks for, or None for what no honest pod hands on."""
-    try:
-        found = _frame.decode(frame)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-    if isinstance(found, Offer):
-        return Offered(sid, found.d.route, found.d.seq, found.d.sdp, found.d.wants)
-    return Layout(sid, {t: Wish(w.highest, w.paused) for t, w in found.d.wishes.items()})
-
-
-def answer(said: Answer) -> str:
-    """The frame ``answer``."""
-    return _encode(
-        {
-            "t": "answer",
-            "from": "sfu",
-            "d": {
-                "sdp": said.sdp,
-                "route": said.route,
-                "seq": said.seq,
-                "published": said.published,
-                "unserved": said.unserved,
-            },
-        }
-    ).decode()
-
-
-def refusal(said: Refusal) -> str:
-    """The frame ``sfu.refused``."""
-    return _encode(
-        {"t": "sfu.refused", "d": {"route": said.route, "seq": said.seq, "reason": said.reason}}
-    ).decode()
-
-
-def tracks(said: Tracks) -> str:
-    """The frame ``sfu``."""
-    return _encode(
-        {
-            "t": "sfu",
-            "d": {
-                "route": said.route,
-                "rev": said.revision,
-                "tracks": [
-                    {"track": t.name, "sid": t.member, "kind": t.kind, "mid": t.mid, "muted": t.muted}
-                    for t in said.tracks
-                ],
-            },
-        }
-    ).decode()
+def frame(said: Say) -> str:
+    """The frame for the member that ``said`` is to."""
+    if isinstance(said, Answer) and len(said.sdp) > MAX_SDP_BYTES:
+        said = Refusal(said.sid, said.route, said.seq, "the answer would be too large")
+    made: server.ServerFrame
+    match said:
+        case Answer():
+            made = server.AnswerRelay(
+                from_=SFU,
+                d=server.AnswerData(
+                    sdp=said.sdp,
+                    route=said.route,
+                    seq=said.seq,
+                    published=dict(said.published),
+                    unserved=list(said.unserved),
+                ),
+            )
+        case Refusal():
+            made = server.SfuRefused(
+                d=server.SfuRefusedData(route=said.route, seq=said.seq, reason=said.reason[:MAX_REASON])
+            )
+        case _:
+            tracks = [
+                server.Track(
+                    track.name,
+                    track.member,
+                    "audio" if track.kind == "audio" else "video",
+                    track.mid,
+                    track.muted,
+                )
+                for track in said.tracks[:MAX_TRACKS]
+            ]
+            made = server.Sfu(d=server.SfuData(route=said.route, rev=said.revision, tracks=tracks))
+    return _encode(made).decode()

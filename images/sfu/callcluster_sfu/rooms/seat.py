@@ -20,10 +20,10 @@ from callcluster_sfu.room import (
 )
 from callcluster_sfu.room import Effect as RoomEffect
 from callcluster_sfu.rooms.roster import Came, Change, Roster
-from callcluster_sfu.rooms.says import Answer, Refusal, Say, Tracks
+from callcluster_sfu.rooms.says import Answer, Refusal, Tracks
 from callcluster_sfu.sdp.values import IceCredentials
 
-Effect = Command | Say
+Effect = Command | Answer | Refusal
 
 FULL = "this SFU is full"
 

@@ -7,12 +7,12 @@ import itertools
 import logging
 import secrets
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from callcluster_common import redis_keys
-from callcluster_common.bus import SEAT_MS, Bus, RoomState, UnavailableError, published_by
-from callcluster_common.redis_keys import RoomKeys
+from callcluster_common.bus import SEAT_MS, Bus, RoomState, UnavailableError
+from callcluster_common.bus.posts import ToSfu, unpack
 
 from callcluster_sfu.metrics import Counts
 from callcluster_sfu.negotiation import (
@@ -29,8 +29,9 @@ from callcluster_sfu.negotiation import (
 )
 from callcluster_sfu.room import Room
 from callcluster_sfu.rooms import frames
-from callcluster_sfu.rooms.frames import FromSfu, ToSfu
-from callcluster_sfu.rooms.says import Answer, Refusal, Tracks
+from callcluster_sfu.rooms.held import Held
+from callcluster_sfu.rooms.outgoing import Outgoing
+from callcluster_sfu.rooms.says import Answer, Refusal
 from callcluster_sfu.rooms.seat import Effect, Offered, Seat
 from callcluster_sfu.sdp.values import IceCredentials
 
@@ -63,21 +64,6 @@ class Limits:
     participants: int
 
 
-@dataclass(slots=True, eq=False)
-class Held:
-    """A room whose seat this SFU has, is about to take, or has given up while members are still served."""
-
-    keys: RoomKeys
-    seat: Seat
-    seated: bool = False
-    """Whether the seat was taken, and not given up since."""
-    lost_at: float | None = None
-    """Since when the lease is known to be gone."""
-    check_at: float = 0.0
-    mending: bool = False
-    waiting: list[ToSfu] = field(default_factory=list)
-
-
 class Service:
     """All rooms of this process. Implements what a bus calls."""
 
@@ -97,9 +83,7 @@ class Service:
         self._peers: dict[int, Held] = {}
         self._tracks: dict[int, int] = {}
         """The peers that publish them."""
-        self._untold: set[Held] = set()
-        self._outgoing: dict[tuple[Held, str], list[tuple[str, str]]] = {}
-        """Frames by room and pod."""
+        self._outgoing = Outgoing(bus)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -143,10 +127,16 @@ class Service:
 
     def on_post(self, data: bytes) -> None:
         """See the bus: an offer or a layout."""
-        post = frames.to_sfu(data)
-        held = None if post is None else self._rooms.get(post.room)
-        if post is None or held is None or not held.seated or post.claim != held.seat.claim:
-            self._counts.dropped["malformed" if post is None else "no_seat"] += 1
+        try:
+            post = unpack(data)
+        except ValueError:
+            post = None
+        if not isinstance(post, ToSfu):
+            self._counts.dropped["malformed"] += 1
+            return
+        held = self._rooms.get(post.room)
+        if held is None or not held.seated or post.claim != held.seat.claim:
+            self._counts.dropped["no_seat"] += 1
         elif held.seat.speaks_for(post.from_claim, post.sid):
             self._take_post(held, post)
         elif len(held.waiting) < MOST_WAITING:
@@ -161,7 +151,7 @@ class Service:
         for held in self._rooms.values():
             held.check_at = 0.0
             held.seat.repeat()
-            self._tell_soon(held)
+            self._outgoing.tell(held)
 
     # Called by the plane
 
@@ -291,7 +281,7 @@ class Service:
             self._counts.seats["regained"] += 1
             held.seat.repeat()
             self._perform(held, held.seat.load(state))
-            self._tell_soon(held)
+            self._outgoing.tell(held)
             self._followed(held)
         elif now - held.lost_at >= SEAT_MS / 1000:
             self._counts.seats["lost"] += 1
@@ -368,28 +358,24 @@ class Service:
     # Effects
 
     def _take_post(self, held: Held, post: ToSfu) -> None:
-        match frames.request(post.sid, post.frame):
-            case Offered() as offer:
-                self._perform(held, held.seat.offered(offer))
-            case frames.Layout(sid, wishes):
-                self._perform(held, held.seat.wished(sid, wishes))
-            case None:
-                self._counts.dropped["malformed"] += 1
+        request = frames.request(post)
+        if isinstance(request, Offered):
+            self._perform(held, held.seat.offered(request))
+        else:
+            self._perform(held, held.seat.wished(request.sid, request.wishes))
 
     def _perform(self, held: Held, effects: Iterable[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Answer():
                     self._counts.offers["answered"] += 1
-                    self._send(held, effect.sid, frames.answer(effect))
+                    self._outgoing.say(held, effect)
                 case Refusal():
                     self._counts.offers["refused"] += 1
-                    self._send(held, effect.sid, frames.refusal(effect))
-                case Tracks():
-                    self._send(held, effect.sid, frames.tracks(effect))
+                    self._outgoing.say(held, effect)
                 case _:
                     self._order(held, effect)
-        self._tell_soon(held)
+        self._outgoing.tell(held)
 
     def _order(self, held: Held, command: Command) -> None:
         match command:
@@ -406,27 +392,6 @@ class Service:
     def _forget_peer(self, peer: int) -> None:
         self._peers.pop(peer, None)
         self._tracks = {track: owner for track, owner in self._tracks.items() if owner != peer}
-
-    def _tell_soon(self, held: Held) -> None:
-        """Once this tick is over, tell what has changed during it."""
-        if not self._untold:
-            self._loop.call_soon(self._flush)
-        self._untold.add(held)
-
-    def _send(self, held: Held, sid: str, frame: str) -> None:
-        claim = held.seat.roster.claims.get(sid)
-        # Who has no socket is told when it comes back; who gave its seat up has no say any more.
-        if claim and held.seated:
-            self._outgoing.setdefault((held, published_by(claim)), []).append((sid, frame))
-
-    def _flush(self) -> None:
-        for held in self._untold:
-            for told in held.seat.due():
-                self._send(held, told.sid, frames.tracks(told))
-        self._untold.clear()
-        outgoing, self._outgoing = self._outgoing, {}
-        for (held, pod), parcels in outgoing.items():
-            self._bus.post(pod, frames.from_sfu(FromSfu(held.keys.name, held.seat.claim, parcels)))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
