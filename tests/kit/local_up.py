@@ -12,6 +12,9 @@ from pathlib import Path
 
 from kit.eventually import eventually
 
+ALONE = ("--without", "redis", "--without", "turn")
+"""What leaves signaling alone."""
+
 
 class Up:
     """A running `callcluster up`, and what it has printed."""
@@ -113,6 +116,11 @@ def running_below(directory: Path) -> dict[int, str]:
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it has just ended
     return found
+
+
+def nothing_is_left(directory: Path) -> bool:
+    """Whether neither process nor file of an instance is there any more."""
+    return not running_below(directory) and not list(directory.glob("callcluster-*/*"))
 
 
 def _command(arguments: Sequence[str]) -> list[str]:

@@ -18,10 +18,9 @@ import jwt
 import pytest
 from callcluster_common.open_files import ENOUGH
 from kit.eventually import eventually
-from kit.local_up import Up, callcluster, running_below, up
+from kit.local_up import ALONE, Up, nothing_is_left, up
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "local.yaml"
-ALONE = ("--without", "redis", "--without", "turn")
 
 
 @pytest.fixture
@@ -38,10 +37,6 @@ async def running(directory: Path, port: int, file: Path) -> AsyncIterator[Up]:
     async with up(str(file), *ALONE, port=port, runtime_directory=directory) as started:
         await started.says("#r=")
         yield started
-
-
-def nothing_is_left(directory: Path) -> bool:
-    return not running_below(directory) and not list(directory.glob("callcluster-*/*"))
 
 
 def listening_addresses(pid: int) -> set[str]:
@@ -280,63 +275,6 @@ async def test_a_token_of_the_running_instance_is_signed_with_its_secret(running
     assert claims["exp"] - claims["iat"] == 60
 
 
-async def test_a_busy_port_ends_it_with_one_line_that_helps(directory: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        number = taken.getsockname()[1]
-        code, output = await callcluster("up", "--port", str(number), runtime_directory=directory)
-    assert code == 2
-    assert output.splitlines()[-1] == (
-        f"callcluster up: port {number} is in use by another program; choose another with --port N"
-    )
-    assert nothing_is_left(directory)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("kind: [\n", "callcluster up: x.yaml:2: "),
-        ("kind: Pod\n", "callcluster up: x.yaml:1: kind: Pod (None) is not known here"),
-        ("\udcff", "callcluster up: x.yaml: is not text in UTF-8 (byte 0)"),
-    ],
-)
-async def test_a_bad_file_ends_it_with_one_line(directory: Path, text: str, said: str) -> None:
-    (directory / "x.yaml").write_bytes(text.encode(errors="surrogateescape"))
-    code, output = await callcluster("up", "x.yaml", runtime_directory=directory)
-    assert code == 2
-    assert output.startswith(said)
-    assert output.count("\n") == 1
-
-
-async def test_an_endless_file_ends_it_with_one_line(directory: Path) -> None:
-    code, output = await callcluster("up", "/dev/zero", runtime_directory=directory)
-    assert code == 2
-    assert output == ("callcluster up: /dev/zero: is larger than 1 MiB; an API server would refuse it\n")
-
-
-async def test_a_turn_port_that_no_callcluster_may_have_ends_it_with_one_line(
-    directory: Path, port: int
-) -> None:
-    for number in ("5300", "99999"):
-        code, output = await callcluster(
-            "up", *ALONE, "--port", str(port), "--turn-port", number, runtime_directory=directory
-        )
-        assert code == 2
-        assert output.startswith(f"callcluster up: --turn-port {number}: ")
-        assert output.count("\n") == 1
-
-
-async def test_a_runtime_directory_of_a_long_name_ends_it_with_one_line(directory: Path, port: int) -> None:
-    long = directory / ("x" * 110)
-    long.mkdir()
-    code, output = await callcluster("up", *ALONE, "--port", str(port), runtime_directory=long)
-    assert code == 2
-    assert "can't hold a socket" in output.splitlines()[-1]
-    assert "Traceback" not in output
-    assert nothing_is_left(long)
-
-
 async def test_a_file_that_becomes_a_directory_is_no_edit(running: Up, file: Path) -> None:
     good = file.read_text()
     file.unlink()
@@ -367,11 +305,6 @@ async def test_only_this_machine_reaches_it(running: Up) -> None:
             assert address in ("127.0.0.1", "::1")
 
 
-async def test_a_missing_file_ends_it_with_one_line(directory: Path) -> None:
-    code, output = await callcluster("up", "x.yaml", runtime_directory=directory)
-    assert (code, output) == (2, "callcluster up: x.yaml: can't be read: No such file or directory\n")
-
-
 async def test_a_short_secret_of_the_users_own_is_said_and_a_longer_one_mends_it(
     directory: Path, port: int, file: Path
 ) -> None:
@@ -398,16 +331,3 @@ async def test_without_coturn_on_the_path_calls_work_without_relay(directory: Pa
         await started.says("#r=")
         assert await started.end() == 0
     assert nothing_is_left(directory)
-
-
-async def test_another_command_without_a_running_instance_says_what_to_do(directory: Path) -> None:
-    code, output = await callcluster("get", runtime_directory=directory)
-    assert code == 1
-    assert output == "Error: no callcluster up is running; start one with: callcluster up\n"
-
-
-async def test_a_directory_that_others_may_enter_is_not_trusted(directory: Path) -> None:
-    (directory / f"callcluster-{os.getuid()}").mkdir(mode=0o755)
-    code, output = await callcluster("get", runtime_directory=directory)
-    assert code == 1
-    assert "is not a directory of yours alone" in output

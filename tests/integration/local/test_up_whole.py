@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 from kit.eventually import eventually
-from kit.local_up import Up, callcluster, up
+from kit.local_up import ALONE, Up, callcluster, up
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "local.yaml"
-ALONE = ("--without", "redis", "--without", "turn")
 
 
 async def pids(running: Up, program: str) -> list[int]:
