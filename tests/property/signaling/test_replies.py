@@ -27,6 +27,9 @@ BODIES: list[dict[str, Any]] = [
     {"t": "dance", "d": {}},
     {"t": "offer", "to": "room", "d": {"sdp": "x"}},
     {"t": "offer", "d": 7},
+    {"t": "offer", "to": "sfu", "d": {"sdp": "x", "route": "r", "seq": 1, "wants": {}}},
+    {"t": "offer", "to": "sfu", "d": {"sdp": "x"}},
+    {"t": "layout", "d": {"wishes": {}}},
 ]
 STEPS = st.lists(
     st.tuples(
