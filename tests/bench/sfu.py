@@ -26,8 +26,9 @@ from sfu_contestant import (
     pinned,
 )
 from sfu_janus import Janus
+from sfu_livekit import LiveKit
 
-CONTESTANTS: dict[str, type[Contestant]] = {"callcluster": CallCluster, "janus": Janus}
+CONTESTANTS: dict[str, type[Contestant]] = {"callcluster": CallCluster, "janus": Janus, "livekit": LiveKit}
 WARM_UP_SECONDS = 1.0
 
 
@@ -97,7 +98,7 @@ async def settle(load: Load, sfu: Contestant, shape: Shape) -> list[Published]:
         expected[peer] = tracks * shape.publishers
     await load.connected(expected)
     await load.pace(paces(shape, published))
-    await load.flowing({peer: shape.live * count // tracks for peer, count in expected.items()})
+    await load.flowing(expected)
     return published
 
 

@@ -14,6 +14,7 @@ from callcluster_sfu.sdp.values import (
     Extension,
     Fingerprint,
     IceCredentials,
+    Msid,
     Origin,
     Section,
     Setup,
@@ -90,23 +91,29 @@ def offer(
 
 def _section(mid: str, kind: str, direction: Direction, ssrc: int = 0) -> Section:
     if kind == "audio":
-        return audio(mid, direction, ssrc=ssrc)
-    made = video(mid, direction, ssrc=ssrc, codecs=("VP8",))
-    return replace(made, extensions=tuple(one for one in made.extensions if one.uri in KNOWN))
+        made = audio(mid, direction, ssrc=ssrc)
+    else:
+        made = video(mid, direction, ssrc=ssrc, codecs=("VP8",))
+    extensions = tuple(one for one in made.extensions if one.uri in KNOWN)
+    return replace(made, extensions=extensions, msids=(Msid("-", mid),) if ssrc else ())
 
 
 def _description(side: Side, version: int, sections: Collection[Section]) -> Description:
     bundle = tuple(one.mid for one in sections if one.mid is not None and not one.refused)
-    return Description(Origin(side.session, version), tuple(sections), (bundle,), transport=side.transport)
+    # Not at the session level: Pion looks for a=setup in the sections alone.
+    placed = tuple(one if one.refused else replace(one, transport=side.transport) for one in sections)
+    return Description(Origin(side.session, version), placed, (bundle,))
 
 
 def answer(side: Side, version: int, offered: str) -> str:
-    """Accepts all that an offer has to send, in Opus and VP8; refuses other sections."""
+    """Accepts all that an offer has to send, in Opus and VP8, and data channels; refuses the rest."""
     sections = [_accepted(section) for section in parse(offered, LARGE).sections]
     return serialize(_description(side, version, sections))
 
 
 def _accepted(offered: Section) -> Section:
+    if offered.kind == "application":
+        return Section(offered.kind, 9, offered.protocol, offered.formats, mid=offered.mid)
     wanted = CODECS.get(offered.kind, ())
     chosen = [codec for codec in offered.codecs if codec.name.lower() == wanted[:1][0]] if wanted else []
     if not chosen or offered.refused:
@@ -135,20 +142,22 @@ def _accepted(offered: Section) -> Section:
     )
 
 
-def far(text: str) -> Far:
-    """The SFU's end in its offer or answer, by its first UDP candidate."""
+def far(text: str, address: str | None = None) -> Far:
+    """The SFU's end in its offer or answer; without ``address``, by its first UDP candidate."""
     description = parse(text, LARGE)
     section = next(one for one in description.sections if not one.refused)
     ice = section.transport.ice or description.transport.ice
     hashes = section.transport.fingerprints or description.transport.fingerprints
-    candidates = [one for section in description.sections for one in section.candidates]
-    candidate = next(one for one in candidates if one.transport.lower() == "udp")
+    if address is None:
+        candidates = [one for section in description.sections for one in section.candidates]
+        candidate = next(one for one in candidates if one.transport.lower() == "udp")
+        address = f"{candidate.address}:{candidate.port}"
     assert ice
     digest = next(one.digest for one in hashes if one.algorithm == "sha-256")
     return Far(
         (ice.ufrag, ice.pwd),
         digest.hex(":").upper(),
-        f"{candidate.address}:{candidate.port}",
+        address,
         {one.id: one.uri for section in description.sections for one in section.extensions},
     )
 

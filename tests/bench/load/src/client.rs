@@ -115,6 +115,9 @@ impl Client {
         api.set_ice_controlling(connect.controlling);
         api.enable_twcc_feedback();
         api.start_dtls(true).map_err(|error| error.to_string())?;
+        if connect.data {
+            api.start_sctp(false);
+        }
         for track in &connect.publishes {
             api.declare_media(track.mid.as_str().into(), kind(track.kind));
             let rtx = track.rtx.map(Into::into);

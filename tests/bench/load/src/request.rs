@@ -55,6 +55,9 @@ pub struct Connect {
     pub publishes: Vec<Track>,
     /// What it is to expect.
     pub receives: Vec<Track>,
+    /// Take data channels; nothing is sent on them.
+    #[serde(default)]
+    pub data: bool,
     /// Read and count media by its clear header, but open none and answer with no feedback for it. For loads that
     /// clients could not follow on one core.
     #[serde(default)]
