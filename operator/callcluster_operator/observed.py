@@ -17,6 +17,7 @@ class Platform:
     signaling_image: str
     turn_image: str
     redis_image: str
+    sfu_image: str
     service_host: str | None = None
     """Where Services are reached; ``None`` means by their own names (Kubernetes)."""
     signaling_port: int = 3000
@@ -25,15 +26,19 @@ class Platform:
     """Used instead of a managed Redis where none can run, e.g. ``memory://``."""
 
 
+NO_RELAY = (1, 0)
+"""The relay range of a server without one: an empty range, which meets nothing."""
+
+
 @dataclass(frozen=True)
 class PortClaim:
-    """Host ports that a TURN server of another CallCluster holds."""
+    """Host ports that a TURN server or an SFU of a CallCluster holds."""
 
     owner: str
     """``namespace/name`` of that CallCluster."""
     ports: frozenset[int]
     """Single ports: listeners and control port."""
-    relay: tuple[int, int]
+    relay: tuple[int, int] = NO_RELAY
     """First and last port of the relay range."""
 
 

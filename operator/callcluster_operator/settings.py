@@ -22,7 +22,7 @@ class Settings:
     namespaces: tuple[str, ...]
     """``OPERATOR_NAMESPACES``: whose CallClusters to look after; empty means all."""
     platform: Platform
-    """``SIGNALING_IMAGE``, ``TURN_IMAGE``, ``REDIS_IMAGE``."""
+    """``SIGNALING_IMAGE``, ``TURN_IMAGE``, ``REDIS_IMAGE``, ``SFU_IMAGE``."""
     identity: str
     """``POD_NAME`` and a random part, since a restarted container is another candidate."""
     lease_namespace: str
@@ -55,6 +55,7 @@ def from_env(variables: Mapping[str, str]) -> Settings:
             signaling_image=environment.text("SIGNALING_IMAGE"),
             turn_image=environment.text("TURN_IMAGE"),
             redis_image=environment.text("REDIS_IMAGE"),
+            sfu_image=environment.text("SFU_IMAGE"),
         ),
         identity=f"{environment.text('POD_NAME')}-{secrets.token_hex(4)}",
         lease_namespace=environment.text("LEASE_NAMESPACE"),

@@ -31,6 +31,7 @@ def operator_environment(
         "SIGNALING_IMAGE": "callcluster/signaling:test",
         "TURN_IMAGE": "callcluster/turn:test",
         "REDIS_IMAGE": "redis:test",
+        "SFU_IMAGE": "callcluster/sfu:test",
         "POD_NAME": name,
         "LEASE_NAMESPACE": "default",
         "HEALTH_HOST": "127.0.0.1",

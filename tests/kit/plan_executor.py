@@ -16,7 +16,7 @@ from typing import Any
 
 from callcluster_common import directive, keyset
 from callcluster_common.keyset import KeySet
-from callcluster_common.reports import Report, SignalingReport, TURNReport
+from callcluster_common.reports import Report, SFUReport, SignalingReport, TURNReport
 from callcluster_operator.api.times import timestamp
 from callcluster_operator.local import fields
 from callcluster_operator.objects import (
@@ -38,7 +38,9 @@ from callcluster_operator.planning.plan import plan
 
 from kit.plan_objects import NAMESPACE, cc_ref, host_ports, node_object
 
-PLATFORM = Platform("callcluster/signaling:1", "callcluster/turn:1", "redis:7-bookworm")
+PLATFORM = Platform(
+    "callcluster/signaling:1", "callcluster/turn:1", "redis:7-bookworm", "callcluster/sfu:1"
+)
 START = 1_800_000_000.0
 
 
@@ -58,7 +60,7 @@ class Process:
     directive: str = ""
     draining: bool = False
     load: int = 0
-    """Sessions or allocations."""
+    """Sessions, allocations or participants."""
     rooms: dict[str, int] = field(default_factory=dict)
     reports: bool = True
     bus_up: bool = True
@@ -116,6 +118,10 @@ class World:
         found = self.of_kind(POD, names.TURN)
         return [p for p in found if cc in (None, p["metadata"]["labels"][names.INSTANCE_LABEL])]
 
+    def sfu_pods(self) -> list[Object]:
+        """SFUs that exist."""
+        return self.of_kind(POD, names.SFU)
+
     def status(self, cc: str) -> dict[str, Any]:
         """Status of a CallCluster."""
         found: dict[str, Any] = self.objects[cc_ref(cc)].get("status", {})
@@ -145,7 +151,7 @@ class World:
             for ref, obj in self.objects.items()
             if selector <= obj["metadata"].get("labels", {}).items()
         }
-        claims = (ports.claim_of(pod) for pod in self.turn_pods())
+        claims = (ports.claim_of(pod) for pod in (*self.turn_pods(), *self.sfu_pods()))
         return Observed(
             now=self.now,
             entropy=hashlib.sha512(f"{cc}/{self.now}/{self._version}".encode()).digest(),
@@ -256,9 +262,9 @@ class World:
             wanted = {**pod, "spec": {**pod["spec"], "nodeName": node}}
             host = self.objects[Ref(NODE, "", node)]["status"]["addresses"][0]["address"]
             cc = pod["metadata"]["labels"][names.INSTANCE_LABEL]
-            is_turn = pod["metadata"]["labels"][names.COMPONENT_LABEL] == names.TURN
+            is_server = pod["metadata"]["labels"][names.COMPONENT_LABEL] in names.ON_THE_HOST
             address = pod["metadata"].get("annotations", {}).get(names.EXTERNAL_ADDRESS)
-            is_ready = bool(address) or not is_turn
+            is_ready = bool(address) or not is_server
             wanted["status"] = {
                 "phase": "Running",
                 "hostIP": host,
@@ -347,6 +353,8 @@ class World:
         acknowledged = keyset.fingerprint(process.turn_keys)
         if pod["metadata"]["labels"][names.COMPONENT_LABEL] == names.TURN:
             return TURNReport("1", "4.6.1", process.draining, process.load, acknowledged)
+        if pod["metadata"]["labels"][names.COMPONENT_LABEL] == names.SFU:
+            return SFUReport("1", process.draining, min(process.load, 1), process.load)
         return SignalingReport(
             "1",
             process.draining,

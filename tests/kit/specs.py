@@ -42,6 +42,11 @@ GOOD_CALLCLUSTERS: dict[str, Spec] = {
             }
         }
     },
+    "sfus": {"sfu": {"replicas": 2, "roomsPerReplica": 1, "drain": {"timeoutSeconds": 0}}},
+    "one_sfu_port_above_the_ephemeral": {"sfu": {"replicas": 1, "portRange": {"min": 61000, "max": 61000}}},
+    "sfu_ports_among_the_relays_while_there_is_no_sfu": {
+        "turn": {"relayPortRange": {"min": 20000, "max": 29999}}
+    },
     "any_origin": {"signaling": {"corsOrigins": ["*"]}},
     "quantities": {"template": {"turn": {"resources": {"requests": {"cpu": 1, "memory": "256Mi"}}}}},
     "tls": {"tls": {"secretRef": {"name": "turn-tls"}}},
@@ -96,6 +101,21 @@ BAD_CALLCLUSTERS: dict[str, tuple[Spec, str]] = {
         "must be at most 5149 or at least 5449",
     ),
     "privileged_listener": ({"turn": {"listeningPort": 443}}, "listeningPort"),
+    "sfu_ports_backwards": (
+        {"sfu": {"portRange": {"min": 29000, "max": 28000}}},
+        "min must not be greater than max",
+    ),
+    "sfu_ports_in_node_ports": (
+        {"sfu": {"portRange": {"min": 29000, "max": 30000}}},
+        "use ports below 30000 or above 60999",
+    ),
+    "sfu_ports_among_the_relays": (
+        {"sfu": {"replicas": 1}, "turn": {"relayPortRange": {"min": 20000, "max": 28999}}},
+        "must not meet turn.relayPortRange: move one of the two",
+    ),
+    "sfu_ports_among_the_listeners": ({"sfu": {"portRange": {"min": 3478, "max": 4000}}}, "portRange.min"),
+    "too_many_sfus": ({"sfu": {"replicas": 201}}, "replicas"),
+    "sfu_without_rooms": ({"sfu": {"roomsPerReplica": 0}}, "roomsPerReplica"),
     "overlap_shorter_than_a_credential": (
         {"turn": {"credentials": {"ttlSeconds": 7100}}},
         "overlapSeconds must be at least ttlSeconds + 2 * rotation.skewSeconds",

@@ -14,6 +14,7 @@ READY = "Ready"
 PROGRESSING = "Progressing"
 SIGNALING_AVAILABLE = "SignalingAvailable"
 TURN_AVAILABLE = "TURNAvailable"
+SFU_CAPACITY_AVAILABLE = "SFUCapacityAvailable"
 ADDRESSES_RESOLVED = "AddressesResolved"
 CREDENTIALS_ROTATED = "CredentialsRotated"
 FINISHED = "Finished"
@@ -24,6 +25,7 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = {
         PROGRESSING: "The operator is on its way to what the spec says.",
         SIGNALING_AVAILABLE: "A signaling pod takes sessions.",
         TURN_AVAILABLE: "A TURN server takes sessions.",
+        SFU_CAPACITY_AVAILABLE: "An SFU takes rooms. Without one, members connect to each other.",
         ADDRESSES_RESOLVED: "Every TURN server that runs has an address for clients.",
         CREDENTIALS_ROTATED: "The keys of the TURN credentials are as young as the spec wants.",
     },
@@ -41,21 +43,22 @@ REASONS: Mapping[str, str] = {
     "Closed": "The room's spec closed it.",
     "Closing": "The room is to end, and signaling has not confirmed that nobody is in any more.",
     "ClusterNotFound": "The CallCluster that the room names does not exist in this namespace.",
-    "Draining": "A TURN server waits for its last relays to end.",
+    "Draining": "A TURN server or an SFU waits for its last calls to end.",
     "Empty": "Nobody was in the room for `emptyTimeoutSeconds`, though members could join.",
+    "Full": "Every SFU has all the rooms that it may: raise `sfu.replicas` or `sfu.roomsPerReplica`.",
     "InvalidSpec": "The spec can't be used; the message names the field and the way to mend it.",
     "MaxDuration": "The room was open for `maxDurationSeconds`.",
     "NameTaken": "An object that belongs to somebody else has a name that the operator needs.",
-    "NoExternalAddress": "No source of `addressing.sources` knows an address for a TURN server's node.",
-    "NoServers": "No TURN server runs yet.",
-    "NotRequested": "`turn.replicas` is 0.",
+    "NoExternalAddress": "No source of `addressing.sources` knows an address for a server's node.",
+    "NoServers": "No server runs yet.",
+    "NotRequested": "`turn.replicas` or `sfu.replicas` is 0.",
     "NotAnnounced": "Signaling has not been told of the TURN servers yet.",
     "NotReporting": "Ready TURN servers don't answer the operator: open their control ports (9600 and up).",
     "OverlapActive": "A new key makes the credentials; the old one is still accepted.",
     "Paused": "`paused` is set.",
     "PodsNotReady": "No pod is ready; look at the pods and their events.",
-    "PortsConflict": "A TURN server shares ports with another CallCluster's, and moves to others.",
-    "PortsExhausted": "Every slot of ports is taken: widen `turn.relayPortRange`.",
+    "PortsConflict": "A server shares ports with another CallCluster's, and moves to others.",
+    "PortsExhausted": "No ports are free: widen `turn.relayPortRange` or `sfu.portRange`.",
     "RedisNotReady": "The managed Redis is not ready, or no signaling pod reaches Redis.",
     "Refused": "The API server refuses an object, as the message says; often Pod Security or a quota.",
     "Resolved": "Every TURN server has its address.",
@@ -64,7 +67,7 @@ REASONS: Mapping[str, str] = {
     "SecretMissing": "A Secret that the spec names does not exist, or lacks a key; the message names it.",
     "Settled": "One key is in use.",
     "Staged": "A new key is being handed to the TURN servers.",
-    "Unschedulable": "The scheduler finds no node for a TURN server.",
+    "Unschedulable": "The scheduler finds no node for a server.",
 }
 """Every reason that a condition can have."""
 

@@ -14,7 +14,14 @@ from typing import TypeVar
 
 import msgspec
 
-from callcluster_operator.api.v1alpha1 import TURN, Addressing, CallClusterSpec, RoomSpec, Spec
+from callcluster_operator.api.v1alpha1 import (
+    TURN,
+    Addressing,
+    CallClusterSpec,
+    PortRange,
+    RoomSpec,
+    Spec,
+)
 from callcluster_operator.objects import Object
 
 
@@ -81,6 +88,7 @@ def _callcluster_problems(name: str, spec: CallClusterSpec) -> Iterator[Problem]
     if spec.redis.mode == "Managed" and spec.redis.url_secret_ref is not None:
         yield Problem("spec.redis", "urlSecretRef is for mode External: remove it or set mode to External")
     yield from _turn_problems(spec.turn)
+    yield from _sfu_problems(spec)
     yield from _addressing_problems(spec.addressing)
 
 
@@ -99,12 +107,7 @@ def _turn_problems(turn: TURN) -> Iterator[Problem]:
             at,
             "the range holds more than 100 blocks: raise turn.portsPerReplica or make the range smaller",
         )
-    if relay.max >= 30_000 and relay.min <= 60_999:
-        yield Problem(
-            at,
-            "the range must stay clear of 30000-32767 (NodePorts) and 32768-60999 (outgoing connections): "
-            "use ports below 30000 or above 60999",
-        )
+    yield from _reserved_problems(relay, at)
     if 5149 < turn.listening_port < 5449:
         yield Problem(
             "spec.turn.listeningPort",
@@ -143,6 +146,25 @@ def _turn_problems(turn: TURN) -> Iterator[Problem]:
     if rotation.interval_seconds < 2 * ttl:
         yield Problem(
             at, "rotation.intervalSeconds must be at least 2 * ttlSeconds: raise it or lower ttlSeconds"
+        )
+
+
+def _sfu_problems(spec: CallClusterSpec) -> Iterator[Problem]:
+    media, relay, at = spec.sfu.port_range, spec.turn.relay_port_range, "spec.sfu.portRange"
+    if media.min > media.max:
+        yield Problem(at, "min must not be greater than max")
+    yield from _reserved_problems(media, at)
+    # The listeners and control ports of all servers lie below the least port of either range.
+    if spec.sfu.replicas and media.min <= relay.max and relay.min <= media.max:
+        yield Problem(at, "the range must not meet turn.relayPortRange: move one of the two")
+
+
+def _reserved_problems(ports: PortRange, at: str) -> Iterator[Problem]:
+    if ports.max >= 30_000 and ports.min <= 60_999:
+        yield Problem(
+            at,
+            "the range must stay clear of 30000-32767 (NodePorts) and 32768-60999 (outgoing connections): "
+            "use ports below 30000 or above 60999",
         )
 
 

@@ -96,6 +96,13 @@ class PortRange(Spec, frozen=True):
     max: Annotated[int, Meta(ge=10_000, le=65535)] = 27_999
 
 
+class SFUPortRange(PortRange, frozen=True):
+    """First and last port of the SFUs, both included."""
+
+    min: Annotated[int, Meta(ge=10_000, le=65535)] = 28_000
+    max: Annotated[int, Meta(ge=10_000, le=65535)] = 29_999
+
+
 class PeerPolicy(Spec, frozen=True):
     """To which addresses a relay may send."""
 
@@ -151,6 +158,22 @@ class TURN(Spec, frozen=True):
         return (self.relay_port_range.max - self.relay_port_range.min + 1) // self.ports_per_replica
 
 
+class SFUDrain(Spec, frozen=True):
+    """How an SFU takes leave of its participants."""
+
+    timeout_seconds: Annotated[int, Meta(ge=0, le=86_400)] = 3600
+
+
+class SFU(Spec, frozen=True):
+    """The SFUs."""
+
+    replicas: Annotated[int, Meta(ge=0, le=200)] = 0
+    log_level: LogLevel = "info"
+    port_range: SFUPortRange = SFUPortRange()
+    rooms_per_replica: Annotated[int, Meta(ge=1, le=10_000)] = 200
+    drain: SFUDrain = SFUDrain()
+
+
 class StaticAddress(Spec, frozen=True):
     """Address of one node."""
 
@@ -201,6 +224,7 @@ class Template(Spec, frozen=True):
 
     signaling: Workload = Workload()
     turn: Workload = Workload()
+    sfu: Workload = Workload()
     redis: Workload = Workload()
 
 
@@ -219,6 +243,7 @@ class CallClusterSpec(Spec, frozen=True):
     signaling: Signaling = Signaling()
     redis: Redis = Redis()
     turn: TURN = TURN()
+    sfu: SFU = SFU()
     addressing: Addressing = Addressing()
     tls: TLS | None = None
     network_policy: Managed = "Managed"

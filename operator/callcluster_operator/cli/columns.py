@@ -28,6 +28,7 @@ COLUMNS = {
         Column("Reason", f"{_READY}.reason"),
         Column("Signaling", ".status.signaling.readyReplicas"),
         Column("TURN", ".status.turn.readyReplicas"),
+        Column("SFU", ".status.sfu.readyReplicas", wide=True),
         Column("Rooms", ".status.rooms.occupied"),
         Column("Sessions", ".status.signaling.sessions", wide=True),
         Column("Allocations", ".status.turn.allocations", wide=True),

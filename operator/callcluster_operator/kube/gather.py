@@ -92,9 +92,11 @@ def owner_of(room: Object) -> Ref:
 
 
 async def neighbours_of(cluster: Cluster, ref: Ref) -> tuple[PortClaim, ...]:
-    """Host ports that TURN servers of other CallClusters hold, in all namespaces that we may see."""
-    pods = await cluster.list(POD, labels=names.every_turn_pod())
-    claims = (ports.claim_of(pod) for pod in pods)
+    """Host ports that servers of other CallClusters hold, in all namespaces that we may see."""
+    found = await asyncio.gather(
+        *(cluster.list(POD, labels=names.every_pod(component)) for component in names.ON_THE_HOST)
+    )
+    claims = (ports.claim_of(pod) for pods in found for pod in pods)
     return tuple(
         claim for claim in claims if claim is not None and claim.owner != f"{ref.namespace}/{ref.name}"
     )

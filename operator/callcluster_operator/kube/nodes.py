@@ -63,7 +63,7 @@ class Nodes:
 def _waits_for_its_node(pod: Object) -> bool:
     meta = pod["metadata"]
     return (
-        meta.get("labels", {}).get(names.COMPONENT_LABEL) == names.TURN
+        meta.get("labels", {}).get(names.COMPONENT_LABEL) in names.ON_THE_HOST
         and "nodeName" in pod["spec"]
         and names.EXTERNAL_ADDRESS not in meta.get("annotations", {})
     )

@@ -1,6 +1,6 @@
 """Makes planning go round ports that other programs of this machine hold.
 
-To planning, whoever holds a TURN server's ports is a neighbour: a TURN pod of another CallCluster. So for a
+To planning, whoever holds a server's ports is a neighbour: a pod of another CallCluster. So for a
 server whose ports turn out to be taken such a pod is made, in a namespace where nothing runs, and planning
 gives the server other ports, as it would on a cluster.
 """
@@ -18,14 +18,15 @@ FIELD_MANAGER = "callcluster-node"
 
 
 async def note(cluster: Cluster, namespace: str) -> None:
-    """Claim, in the name of other programs, the ports of each TURN pod that can't have its own.
+    """Claim, in the name of other programs, the ports of each server's pod that can't have its own.
 
     Raises:
         ClusterError: worth another try.
     """
-    for pod in await cluster.list(POD, namespace=namespace, labels=names.every_turn_pod()):
-        if _is_blocked(pod):
-            await cluster.apply(claim(pod), field_manager=FIELD_MANAGER)
+    for component in names.ON_THE_HOST:
+        for pod in await cluster.list(POD, namespace=namespace, labels=names.every_pod(component)):
+            if _is_blocked(pod):
+                await cluster.apply(claim(pod), field_manager=FIELD_MANAGER)
 
 
 def claim(pod: Object) -> Object:
@@ -36,7 +37,10 @@ def claim(pod: Object) -> Object:
         "metadata": {
             "name": pod["metadata"]["name"],
             "namespace": NAMESPACE,
-            "labels": {**names.every_turn_pod(), names.INSTANCE_LABEL: "another-program"},
+            "labels": {
+                **names.every_pod(pod["metadata"]["labels"][names.COMPONENT_LABEL]),
+                names.INSTANCE_LABEL: "another-program",
+            },
         },
         "spec": {
             "containers": [

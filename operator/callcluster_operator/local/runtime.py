@@ -294,6 +294,7 @@ def _platform(port: int, redis_port: int | None) -> Platform:
         signaling_image="callcluster-signaling",
         turn_image="callcluster-turn",
         redis_image="redis",
+        sfu_image="callcluster-sfu",
         service_host=HOST,
         signaling_port=port,
         redis_url="memory://" if redis_port is None else None,

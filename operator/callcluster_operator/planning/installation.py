@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from callcluster_common.reports import SignalingReport, TURNReport
+from callcluster_common.reports import SFUReport, SignalingReport, TURNReport
 
 from callcluster_operator.api.v1alpha1 import CallClusterSpec
 from callcluster_operator.objects import POD, Kind, Object, Ref
@@ -55,13 +55,11 @@ class Installation:
 
     def turn_pods(self) -> list[Object]:
         """Pods of TURN servers, by name: those that the CallCluster controls, and those nobody does."""
-        labels = names.component_selector(self.name, names.TURN).items()
-        return [
-            pod
-            for pod in self._pods
-            if self.owns(pod)
-            or (controller_uid(pod) is None and labels <= pod["metadata"].get("labels", {}).items())
-        ]
+        return [pod for pod in self._servers(names.TURN) if not self._is_named_as_sfu(pod)]
+
+    def sfu_pods(self) -> list[Object]:
+        """Pods of SFUs, as :meth:`turn_pods`."""
+        return [pod for pod in self._servers(names.SFU) if self._is_named_as_sfu(pod)]
 
     def signaling_pods(self) -> list[Object]:
         """Pods of the signaling Deployment, by name."""
@@ -77,6 +75,24 @@ class Installation:
         """What a TURN server reported, if it did."""
         report = self.observed.reports.get(pod["metadata"]["name"])
         return report if isinstance(report, TURNReport) else None
+
+    def sfu_report(self, pod: Object) -> SFUReport | None:
+        """What an SFU reported, if it did."""
+        report = self.observed.reports.get(pod["metadata"]["name"])
+        return report if isinstance(report, SFUReport) else None
+
+    def _servers(self, component: str) -> list[Object]:
+        labels = names.component_selector(self.name, component).items()
+        return [
+            pod
+            for pod in self._pods
+            if self.owns(pod)
+            or (controller_uid(pod) is None and labels <= pod["metadata"].get("labels", {}).items())
+        ]
+
+    def _is_named_as_sfu(self, pod: Object) -> bool:
+        # By the name, which nobody can change: labels can be edited.
+        return names.ordinal_of(self.name, names.SFU, pod["metadata"]["name"]) is not None
 
     @cached_property
     def _pods(self) -> list[Object]:

@@ -8,6 +8,7 @@ from callcluster_operator.objects import API_VERSION, CALL_CLUSTER, Object
 
 SIGNALING = "signaling"
 TURN = "turn"
+SFU = "sfu"
 REDIS = "redis"
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
@@ -18,11 +19,13 @@ MANAGER = "callcluster"
 APPLIED_HASH = "callcluster.dev/applied-hash"
 """Hash of the manifest that was applied last."""
 ADMITTED = "callcluster.dev/admitted"
-"""What of a TURN server's pod may still be edited, as a hash of what it was when the pod was let in."""
+"""What of a server's pod may still be edited, as a hash of what it was when the pod was let in."""
 EXTERNAL_ADDRESS = "callcluster.dev/external-address"
-"""The address under which clients reach a TURN server; ``none`` where it is the node's own."""
+"""The address under which clients reach a server; of a TURN server ``none`` where it is the node's own."""
 DRAIN_STARTED = "callcluster.dev/drain-started"
-"""When a TURN server was told to take no new sessions."""
+"""When a server was told to take nothing new."""
+PORTS = "callcluster.dev/ports"
+"""Ports that the SFUs hold, and those that rest: on their service account."""
 SLOT_LABEL = "callcluster.dev/slot"
 """Number of a TURN server's slot, for people: what counts is in its spec."""
 
@@ -35,9 +38,13 @@ def selector(cc_name: str) -> dict[str, str]:
     return {INSTANCE_LABEL: cc_name, MANAGED_BY_LABEL: MANAGER}
 
 
-def every_turn_pod() -> dict[str, str]:
-    """Labels of the TURN servers of all CallClusters."""
-    return {COMPONENT_LABEL: TURN, MANAGED_BY_LABEL: MANAGER}
+ON_THE_HOST = (TURN, SFU)
+"""Components whose servers are bare pods on the host network."""
+
+
+def every_pod(component: str) -> dict[str, str]:
+    """Labels of one component's pods of all CallClusters."""
+    return {COMPONENT_LABEL: component, MANAGED_BY_LABEL: MANAGER}
 
 
 def component_selector(cc_name: str, component: str) -> dict[str, str]:

@@ -16,8 +16,10 @@ from callcluster_operator.planning import (
     generated,
     names,
     pods,
+    resting,
     rooms,
     rotation,
+    sfu,
     signaling,
     turn,
 )
@@ -42,8 +44,8 @@ REPORT_SECONDS = 10.0
 def plan(observed: Observed) -> Plan:
     """Decide what is to be done for one CallCluster.
 
-    Secrets and settings come first, then workloads, then TURN servers, so that no pod starts without what
-    it reads, and no server is drained before signaling has been told to send nobody there.
+    Secrets and settings come first, then workloads, then TURN servers and SFUs, so that no pod starts
+    without what it reads, and no server is drained before signaling has been told to send nobody there.
     """
     if "deletionTimestamp" in observed.callcluster["metadata"]:
         return Plan()
@@ -56,6 +58,7 @@ def plan(observed: Observed) -> Plan:
     turn_keys = rotation.turn_keys(installation)
     control_keys = rotation.control_keys(installation)
     tier = turn.decide(installation, turn_keys.ring.accepts_minting)
+    sfus = sfu.decide(installation)
     size = signaling.decide(installation)
     salt = generated.kept_or_made(installation, names.salt_secret(installation.name), secrets.SALT_KEY)
     is_open = deployment_problem(installation, has_redis=has_redis) is None
@@ -74,13 +77,14 @@ def plan(observed: Observed) -> Plan:
         signaling_manifests.directive_manifest(installation, directive),
         *_signaling(installation, size),
         *(_redis(installation) if has_redis else ()),
-        *_policies(installation, has_redis=has_redis),
+        *_policies(installation, sfus, has_redis=has_redis),
     ]
     applies, taken = _applies(installation, desired)
-    steps = [*applies, *tier.steps, *_leftovers(installation, desired)]
+    steps = [*applies, *tier.steps, *sfus.tier.steps, *_leftovers(installation, desired)]
     room_steps = [step for life in lives for step in life.steps]
     outlook = Outlook(
-        tier=tier,
+        turn_tier=tier,
+        sfus=sfus,
         turn_keys=turn_keys,
         turn_uris=uris,
         is_announced=bool(installation.signaling_pods())
@@ -98,12 +102,12 @@ def plan(observed: Observed) -> Plan:
         *_wake_times(turn_keys),
         *_wake_times(control_keys),
         *(life.wake_at for life in lives if life.wake_at is not None),
-        *(at for at in (tier.wake_at, size.wake_at) if at is not None),
+        *(at for at in (tier.wake_at, sfus.wake_at, size.wake_at) if at is not None),
     ]
     soonest = min((at - observed.now for at in wake_at if at > observed.now), default=REPORT_SECONDS)
     waits = (
         bool(turn_keys.waiting or control_keys.waiting)
-        or not tier.is_settled
+        or not (tier.is_settled and sfus.tier.is_settled)
         or directives.is_awaited(installation, directive)
     )
     patience = POLL_SECONDS if waits else REPORT_SECONDS
@@ -130,22 +134,25 @@ def _redis(installation: Installation) -> Iterator[Object]:
     yield redis.service_manifest(installation)
 
 
-def _policies(installation: Installation, *, has_redis: bool) -> Iterator[Object]:
+def _policies(installation: Installation, sfus: sfu.Decision, *, has_redis: bool) -> Iterator[Object]:
     spec = installation.spec
+    if sfus.exists:
+        yield policies.service_account_manifest(installation, names.SFU, resting.notes(sfus.record))
     for component in (names.SIGNALING, names.TURN, *((names.REDIS,) if has_redis else ())):
         yield policies.service_account_manifest(installation, component)
     if spec.network_policy == "Managed":
         yield policies.signaling_network_policy(installation, has_redis=has_redis)
         if has_redis:
-            yield policies.redis_network_policy(installation)
+            yield policies.redis_network_policy(installation, has_sfu=sfus.exists)
     if spec.pod_disruption_budget == "Managed":
         yield policies.disruption_budget_manifest(installation, names.SIGNALING, {"maxUnavailable": 1})
         # Kubernetes counts bare pods only by a minimum. A single server must not hold up its node's drain:
-        # when it is told to go it waits for its relays itself, and a successor is made at once.
-        if spec.turn.replicas > 1:
-            yield policies.disruption_budget_manifest(
-                installation, names.TURN, {"minAvailable": spec.turn.replicas - 1}
-            )
+        # when it is told to go it waits for its calls itself, and a successor is made at once.
+        for component, replicas in ((names.TURN, spec.turn.replicas), (names.SFU, spec.sfu.replicas)):
+            if replicas > 1:
+                yield policies.disruption_budget_manifest(
+                    installation, component, {"minAvailable": replicas - 1}
+                )
 
 
 def _applies(installation: Installation, desired: Iterable[Object]) -> tuple[list[Apply], tuple[str, ...]]:
@@ -170,7 +177,7 @@ def _applies(installation: Installation, desired: Iterable[Object]) -> tuple[lis
 
 
 def _leftovers(installation: Installation, desired: Iterable[Object]) -> Iterator[Delete]:
-    """Objects that we made and want no more. TURN servers take leave in their own way."""
+    """Objects that we made and want no more. Servers that are bare pods take leave in their own way."""
     wanted = {ref_of(manifest) for manifest in desired}
     for ref, child in sorted(installation.observed.children.items(), key=_by_ref):
         if (

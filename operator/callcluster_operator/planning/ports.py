@@ -1,8 +1,10 @@
-"""Host ports of TURN servers: slots, and who holds which.
+"""Host ports of TURN servers and SFUs, and who holds which.
 
 Slot ``k`` of a CallCluster has the listeners ``listeningPort + 2k`` (UDP and TCP) and ``5349 + k`` (TLS),
 the control port ``9600 + k`` and the ``k``-th block of the relay range. A server declares its single ports
 as ``hostPort``, so that the scheduler never puts two owners of one on a node; blocks go with the listeners.
+
+An SFU has one UDP port of its CallCluster's range, and a control port from 9700 to 9999.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from callcluster_operator.api.v1alpha1 import TURN
+from callcluster_operator.api.v1alpha1 import TURN, PortRange
 from callcluster_operator.objects import Object
 from callcluster_operator.observed import PortClaim
 from callcluster_operator.planning import names, pods
 
 TLS_BASE = 5349
 CONTROL_BASE = 9600
+SFU_CONTROL = range(9700, 10_000)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,41 @@ def free_slot(
     return best[1] if best else None
 
 
+@dataclass(frozen=True)
+class SFUPorts:
+    """The ports of one SFU."""
+
+    media: int
+    control: int
+
+
+def free_sfu_ports(
+    media: PortRange, *, claims: Collection[PortClaim], taken: Collection[int]
+) -> SFUPorts | None:
+    """The lowest ports for a new SFU that nobody holds on any node; ``None`` where there are none.
+
+    Args:
+        media: where the UDP port is to come from.
+        claims: ports of all servers, of this CallCluster and of others.
+        taken: other ports that are not to be given away, such as those that were freed a moment ago.
+    """
+    unfree = frozenset(taken).union(*(claim.ports for claim in claims))
+    relays = frozenset(claim.relay for claim in claims)
+
+    def lowest(candidates: range) -> int | None:
+        return next(
+            (
+                port
+                for port in candidates
+                if port not in unfree and not any(first <= port <= last for first, last in relays)
+            ),
+            None,
+        )
+
+    port, control = lowest(range(media.min, media.max + 1)), lowest(SFU_CONTROL)
+    return None if port is None or control is None else SFUPorts(port, control)
+
+
 def overlap(one: PortClaim, other: PortClaim) -> bool:
     """Whether two servers could not live on one node."""
     return (
@@ -88,9 +126,9 @@ def overlap(one: PortClaim, other: PortClaim) -> bool:
 
 
 def claim_of(pod: Object) -> PortClaim | None:
-    """The host ports that a TURN server's pod holds; ``None`` where it is none, or has ended."""
+    """The host ports that a server's pod holds; ``None`` where it is none, or has ended."""
     labels = pod["metadata"].get("labels", {})
-    if labels.get(names.COMPONENT_LABEL) != names.TURN or names.INSTANCE_LABEL not in labels:
+    if labels.get(names.COMPONENT_LABEL) not in names.ON_THE_HOST or names.INSTANCE_LABEL not in labels:
         return None
     return held_ports(pod, f"{pod['metadata']['namespace']}/{labels[names.INSTANCE_LABEL]}")
 
@@ -107,7 +145,9 @@ def held_ports(pod: Object, owner: str) -> PortClaim | None:
         for port in container.get("ports", ())
         if "hostPort" in port
     )
-    return PortClaim(owner, single, relay) if relay[0] and relay[1] else None
+    if relay[0] and relay[1]:
+        return PortClaim(owner, single, relay)
+    return PortClaim(owner, single) if single else None
 
 
 def _variable(containers: Iterable[Object], name: str) -> int:

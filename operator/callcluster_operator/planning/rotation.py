@@ -60,7 +60,11 @@ def control_keys(installation: Installation) -> Rotation:
     now = installation.now
     silent = tuple(
         pod["metadata"]["name"]
-        for pod in (*installation.signaling_pods(), *installation.turn_pods())
+        for pod in (
+            *installation.signaling_pods(),
+            *installation.turn_pods(),
+            *installation.sfu_pods(),
+        )
         if pods.may_run(pod) and pod["metadata"]["name"] not in installation.observed.reports
     )
     now_is = _advance(

@@ -12,12 +12,11 @@ from callcluster_operator.api.parse import Problems
 from callcluster_operator.api.times import timestamp
 from callcluster_operator.objects import DEPLOYMENT, Object, ref_of
 from callcluster_operator.plan import WriteStatus
-from callcluster_operator.planning import addresses, names, pods, references, signaling
-from callcluster_operator.planning.fleet import Tier, drain_deadline
+from callcluster_operator.planning import names, references, server_status, sfu, signaling
+from callcluster_operator.planning.fleet import Tier
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.rooms import Decision
 from callcluster_operator.planning.rotation import Rotation
-from callcluster_operator.planning.servers import Server, annotations_of
 from callcluster_operator.planning.turn import TURNServer
 
 PATIENCE_SECONDS = 300
@@ -28,7 +27,8 @@ PATIENCE_SECONDS = 300
 class Outlook:
     """What a pass found and decided."""
 
-    tier: Tier[TURNServer]
+    turn_tier: Tier[TURNServer]
+    sfus: sfu.Decision
     turn_keys: Rotation
     turn_uris: tuple[str, ...]
     is_announced: bool
@@ -75,16 +75,11 @@ def status_steps(installation: Installation, outlook: Outlook) -> tuple[WriteSta
             "sessions": signaling.sessions(installation),
             "selector": names.selector_text(names.component_selector(installation.name, names.SIGNALING)),
         },
-        "turn": {
-            "replicas": installation.spec.turn.replicas,
-            "readyReplicas": len(outlook.tier.taking),
-            "allocations": sum(
-                server.report.allocations for server in outlook.tier.servers if server.report
-            ),
-            "servers": [_server(installation, server) for server in outlook.tier.servers],
-        },
+        "turn": server_status.turn(installation, outlook.turn_tier),
         "rooms": _rooms(outlook.rooms),
     }
+    if outlook.sfus.is_wanted or outlook.sfus.tier.servers:
+        status["sfu"] = server_status.sfus(installation, outlook.sfus.tier)
     if outlook.has_keys:
         status["credentials"] = _credentials(outlook.turn_keys)
     said = _conditions(installation, outlook)
@@ -138,14 +133,16 @@ def _conditions(installation: Installation, outlook: Outlook) -> list[Condition]
     signaling_up = deployment_problem(installation, has_redis=outlook.has_redis) or _signaling(
         "True", "Available", "signaling takes sessions"
     )
-    turn_up = _turn_available(installation, outlook)
-    resolved = _addresses_resolved(installation, outlook.tier)
+    turn_up = server_status.turn_available(
+        installation, outlook.turn_tier, is_announced=outlook.is_announced
+    )
     return [
         _ready(installation, outlook, [signaling_up, turn_up]),
         _progressing(installation, outlook),
         signaling_up,
         turn_up,
-        resolved,
+        server_status.sfu_capacity(installation, outlook.sfus.tier),
+        server_status.addresses_resolved(installation, outlook.turn_tier),
         _credentials_rotated(installation, outlook.turn_keys, has_keys=outlook.has_keys),
     ]
 
@@ -166,86 +163,33 @@ def _progressing(installation: Installation, outlook: Outlook) -> Condition:
     def said(status: conditions.Status, reason: str, message: str) -> Condition:
         return Condition(conditions.PROGRESSING, status, reason, message)
 
-    tier = outlook.tier
+    turn, sfus = outlook.turn_tier, outlook.sfus.tier
+    servers = (*turn.servers, *sfus.servers)
+    is_settled = turn.is_settled and sfus.is_settled
     if installation.spec.paused:
         return said("False", "Paused", "spec.paused is set: nothing is changed until it is not")
-    if tier.exhausted:
-        return said("True", "PortsExhausted", _exhausted(installation))
-    conflicting = [server.name for server in tier.servers if server.has_conflict]
+    if turn.exhausted:
+        return said("True", "PortsExhausted", server_status.turn_exhausted(installation))
+    if sfus.exhausted:
+        return said("True", "PortsExhausted", server_status.sfu_exhausted(installation))
+    conflicting = [server.name for server in servers if server.has_conflict]
     if conflicting:
         return said("True", "PortsConflict", f"{', '.join(conflicting)}: moving to other ports")
     components = [names.SIGNALING, *([names.REDIS] if outlook.has_redis else [])]
     rolling = [component for component in components if not _is_rolled_out(installation, component)]
-    if rolling or not tier.is_settled:
+    if rolling or not is_settled:
         for component in (names.SIGNALING, names.TURN):
             lacking = references.missing(installation, component)
             if lacking is not None:
                 return said("True", "SecretMissing", lacking)
     if outlook.is_changing or rolling:
         return said("True", "RollingOut", f"{' and '.join(rolling) or 'objects'} on the way")
-    draining = [server.name for server in tier.servers if server.is_leaving]
+    draining = [server.name for server in servers if server.is_leaving]
     if draining:
-        return said("True", "Draining", f"{', '.join(draining)}: waiting for the last relay to end")
-    if not tier.is_settled:
-        return said("True", "RollingOut", "TURN servers are on the way")
+        return said("True", "Draining", f"{', '.join(draining)}: waiting for the last call to end")
+    if not is_settled:
+        return said("True", "RollingOut", "servers are on the way")
     return said("False", "AsWanted", "everything is as the spec says")
-
-
-def _turn_available(installation: Installation, outlook: Outlook) -> Condition:
-    def said(status: conditions.Status, reason: str, message: str) -> Condition:
-        return Condition(conditions.TURN_AVAILABLE, status, reason, message)
-
-    wanted, tier = installation.spec.turn.replicas, outlook.tier
-    if tier.taking and not outlook.is_announced and not _was_true(installation, conditions.TURN_AVAILABLE):
-        return said("False", "NotAnnounced", "signaling has not been told of the servers yet")
-    if tier.taking:
-        return said("True", "Available", f"{len(tier.taking)} of {wanted} servers take sessions")
-    if not wanted:
-        return said("False", "NotRequested", "turn.replicas is 0: calls that need a relay fail")
-    if tier.exhausted:
-        return said("False", "PortsExhausted", _exhausted(installation))
-    for server in tier.servers:
-        scheduled = pods.condition(server.pod, "PodScheduled")
-        if scheduled.get("reason") == "Unschedulable":
-            text = scheduled.get("message", "no node fits")
-            return said("False", "Unschedulable", f"{server.name}: {text}")
-    silent = [server.name for server in tier.servers if server.could_take_sessions and not server.report]
-    if silent:
-        return said("False", "NotReporting", f"{', '.join(silent)}: no answer on the control port")
-    lacking = references.missing(installation, names.TURN)
-    if lacking is not None:
-        return said("False", "SecretMissing", lacking)
-    if tier.servers:
-        return said("False", "PodsNotReady", "no TURN server is ready: look at the pods' events")
-    return said("False", "NoServers", "no TURN server runs yet")
-
-
-def _was_true(installation: Installation, kind: str) -> bool:
-    before = (installation.observed.callcluster.get("status") or {}).get("conditions", ())
-    return any(each["type"] == kind and each["status"] == "True" for each in before)
-
-
-def _addresses_resolved(installation: Installation, tier: Tier[TURNServer]) -> Condition:
-    def said(status: conditions.Status, reason: str, message: str) -> Condition:
-        return Condition(conditions.ADDRESSES_RESOLVED, status, reason, message)
-
-    placed = [
-        server
-        for server in tier.servers
-        if not server.is_leaving and addresses.host_address(server.pod) is not None
-    ]
-    if not placed:
-        return said("Unknown", "NoServers", "no TURN server runs yet")
-    for server in placed:
-        if server.address is None:
-            sources = ", ".join(installation.spec.addressing.sources)
-            return said(
-                "False",
-                "NoExternalAddress",
-                f"{server.name} on node {server.pod['spec'].get('nodeName')}: none of {sources} knows an "
-                "address; give the node one or add a source to addressing.sources",
-            )
-    return said("True", "Resolved", "every TURN server has an address")
 
 
 def _credentials_rotated(installation: Installation, rotation: Rotation, *, has_keys: bool) -> Condition:
@@ -289,58 +233,6 @@ def _rooms(decisions: Iterable[Decision]) -> dict[str, int]:
         "occupied": sum(life.participants > 0 for life in lives),
         "participants": sum(life.participants for life in lives),
     }
-
-
-def _server(installation: Installation, server: TURNServer) -> dict[str, Any]:
-    slot_ports = server.slot_ports
-    told: dict[str, Any] = {
-        "name": server.name,
-        "slot": server.slot.number if server.slot else _labelled_slot(server),
-        "state": _state(server),
-    }
-    if slot_ports is not None:
-        told["listeningPort"] = slot_ports[0]
-    if server.claim is not None:
-        told["relayPorts"] = f"{server.claim.relay[0]}-{server.claim.relay[1]}"
-    if server.pod["spec"].get("nodeName"):
-        told["nodeName"] = server.pod["spec"]["nodeName"]
-    if server.address is not None:
-        told["address"] = server.address.address
-        if server.address.source is not None:
-            told["addressSource"] = server.address.source
-    if server.report is not None:
-        told["allocations"] = server.report.allocations
-    if server.drain_started is not None:
-        seconds = installation.spec.turn.drain.timeout_seconds
-        told["drainDeadline"] = timestamp(drain_deadline(server.drain_started, seconds))
-    return told
-
-
-def _labelled_slot(server: TURNServer) -> int:
-    label = server.pod["metadata"].get("labels", {}).get(names.SLOT_LABEL, "")
-    return int(label) if label.isdecimal() else -1
-
-
-def _state(server: Server) -> str:
-    if pods.is_terminating(server.pod):
-        return "Stopping"
-    if pods.has_ended(server.pod):
-        return "Failed"
-    if server.drain_started is not None:
-        return "Draining"
-    if server.takes_sessions:
-        return "Ready"
-    started = pods.may_run(server.pod) and names.EXTERNAL_ADDRESS in annotations_of(server.pod)
-    return "NotReady" if started else "Starting"
-
-
-def _exhausted(installation: Installation) -> str:
-    turn = installation.spec.turn
-    return (
-        f"all {turn.slots} slots of {turn.relay_port_range.min}-{turn.relay_port_range.max} are taken on "
-        "the known nodes: widen turn.relayPortRange, lower turn.portsPerReplica, or delete a server's pod "
-        "to do without it meanwhile"
-    )
 
 
 def _signaling(status: conditions.Status, reason: str, message: str) -> Condition:

@@ -10,7 +10,7 @@ from typing import Protocol
 import aiohttp
 import msgspec
 from callcluster_common.keyset import KeySet
-from callcluster_common.reports import Report, SignalingReport, TURNReport
+from callcluster_common.reports import Report, SFUReport, SignalingReport, TURNReport
 
 from callcluster_operator.cluster import ClusterError
 from callcluster_operator.objects import Object, ref_of
@@ -27,6 +27,7 @@ MAX_REPORT_BYTES = 4 * 1024 * 1024
 _REPORTS: Mapping[str, type[Report]] = {
     names.SIGNALING: SignalingReport,
     names.TURN: TURNReport,
+    names.SFU: SFUReport,
 }
 
 

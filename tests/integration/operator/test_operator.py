@@ -150,7 +150,7 @@ async def test_callclusters_made_at_once_share_no_port(
     eyes = Eyes(cluster, namespace)
 
     async def claims() -> list[PortClaim]:
-        found = await cluster.list(POD, namespace=namespace, labels=names.every_turn_pod())
+        found = await cluster.list(POD, namespace=namespace, labels=names.every_pod(names.TURN))
         claimed = [claim for claim in map(ports.claim_of, found) if claim is not None]
         assert len({claim.owner for claim in claimed}) == len(wanted)
         return claimed

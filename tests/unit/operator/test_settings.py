@@ -14,6 +14,7 @@ LEAST = {
     "SIGNALING_IMAGE": "signaling:1",
     "TURN_IMAGE": "turn:1",
     "REDIS_IMAGE": "redis:7",
+    "SFU_IMAGE": "sfu:1",
     "POD_NAME": "operator-0",
     "LEASE_NAMESPACE": "system",
 }

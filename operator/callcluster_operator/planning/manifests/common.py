@@ -105,6 +105,17 @@ def secret_volume(name: str, secret: str) -> dict[str, Any]:
     return {"name": name, "secret": {"secretName": secret, "defaultMode": 0o440}}
 
 
+def address_volume(name: str, file: str) -> dict[str, Any]:
+    """A file with the pod's external address; empty until that is known."""
+    path = f"metadata.annotations['{names.EXTERNAL_ADDRESS}']"
+    return {"name": name, "downwardAPI": {"items": [{"path": file, "fieldRef": {"fieldPath": path}}]}}
+
+
+def host_port(name: str, port: int, protocol: str) -> dict[str, Any]:
+    """A port of the host, declared so that the scheduler gives it to one pod of a node."""
+    return {"name": name, "containerPort": port, "hostPort": port, "protocol": protocol}
+
+
 def mount(name: str, path: str) -> dict[str, Any]:
     """A volume that the container reads."""
     return {"name": name, "mountPath": path, "readOnly": True}

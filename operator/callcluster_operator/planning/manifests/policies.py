@@ -21,13 +21,16 @@ _ANY_POD: list[dict[str, Any]] = [{"namespaceSelector": {}}]
 _DNS = {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}
 
 
-def service_account_manifest(installation: Installation, component: str) -> Object:
+def service_account_manifest(
+    installation: Installation, component: str, annotations: dict[str, str] | None = None
+) -> Object:
     """An identity without any right: none of our pods asks the API server for anything."""
     return manifest(
         installation,
         SERVICE_ACCOUNT,
         names.workload(installation.name, component),
         component,
+        annotations=annotations,
         automountServiceAccountToken=False,
     )
 
@@ -56,15 +59,17 @@ def signaling_network_policy(installation: Installation, *, has_redis: bool) -> 
     return _network_policy(installation, names.SIGNALING, spec)
 
 
-def redis_network_policy(installation: Installation) -> Object:
-    """Only signaling reaches Redis, and Redis reaches nobody."""
+def redis_network_policy(installation: Installation, *, has_sfu: bool) -> Object:
+    """Only signaling reaches Redis, and Redis reaches nobody.
+
+    SFUs are on the host network, and no selector names a node in a way that every network plugin agrees
+    on. With them, the password alone keeps others out.
+    """
+    ingress: dict[str, Any] = {"ports": [{"port": redis.PORT, "protocol": "TCP"}]}
+    if not has_sfu:
+        ingress["from"] = [_pods(installation, names.SIGNALING)]
     spec = {
-        "ingress": [
-            {
-                "from": [_pods(installation, names.SIGNALING)],
-                "ports": [{"port": redis.PORT, "protocol": "TCP"}],
-            }
-        ],
+        "ingress": [ingress],
         "policyTypes": ["Ingress", "Egress"],
     }
     return _network_policy(installation, names.REDIS, spec)

@@ -8,6 +8,7 @@ from callcluster_operator.planning.drift import quantity
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.manifests import secrets
 from callcluster_operator.planning.manifests.common import (
+    env,
     env_from_secret,
     manifest,
     pod_spec,
@@ -59,6 +60,16 @@ def deployment_manifest(installation: Installation) -> Object:
             },
         },
     )
+
+
+def url(installation: Installation) -> dict[str, object]:
+    """The variable that tells a pod where Redis is: ours, yours, or what the platform has instead."""
+    given = installation.spec.redis.url_secret_ref
+    if given is not None:
+        return env_from_secret("REDIS_URL", given.name, given.key)
+    if installation.platform.redis_url is not None:
+        return env("REDIS_URL", installation.platform.redis_url)
+    return env_from_secret("REDIS_URL", names.redis_secret(installation.name), secrets.REDIS_URL_KEY)
 
 
 def service_manifest(installation: Installation) -> Object:

@@ -9,7 +9,7 @@ from callcluster_common.directive import Directive
 from callcluster_operator.objects import CONFIG_MAP, DEPLOYMENT, SERVICE, Object
 from callcluster_operator.planning import names
 from callcluster_operator.planning.installation import Installation
-from callcluster_operator.planning.manifests import secrets
+from callcluster_operator.planning.manifests import redis, secrets
 from callcluster_operator.planning.manifests.common import (
     env,
     env_from_field,
@@ -42,13 +42,12 @@ def deployment_manifest(
 ) -> Object:
     """The pods. Keys and directive are files that they follow, so that no change of these restarts one."""
     spec, name = installation.spec, installation.name
-    redis_url = _redis_url(installation)
     jwt = spec.signaling.auth.jwt_secret_ref
     container = {
         "image": spec.template.signaling.image or installation.platform.signaling_image,
         "env": [
             env("PORT", PORT),
-            redis_url,
+            redis.url(installation),
             env("LOG_LEVEL", spec.signaling.log_level),
             env("CORS_ORIGINS", ",".join(_origins(installation))),
             env_from_secret(
@@ -144,12 +143,3 @@ def _origins(installation: Installation) -> tuple[str, ...]:
     own = (f"https://{installation.spec.domain}",)
     host = installation.platform.service_host
     return (*own, f"http://{host}:{installation.platform.signaling_port}") if host else own
-
-
-def _redis_url(installation: Installation) -> dict[str, object]:
-    redis = installation.spec.redis
-    if redis.url_secret_ref is not None:
-        return env_from_secret("REDIS_URL", redis.url_secret_ref.name, redis.url_secret_ref.key)
-    if installation.platform.redis_url is not None:
-        return env("REDIS_URL", installation.platform.redis_url)
-    return env_from_secret("REDIS_URL", names.redis_secret(installation.name), secrets.REDIS_URL_KEY)

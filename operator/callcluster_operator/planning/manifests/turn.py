@@ -9,8 +9,10 @@ from callcluster_operator.objects import POD, Object
 from callcluster_operator.planning import names
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.manifests.common import (
+    address_volume,
     env,
     env_from_field,
+    host_port,
     http_probe,
     manifest,
     mount,
@@ -45,10 +47,10 @@ def pod_manifest(installation: Installation, ordinal: int, slot: Slot) -> Object
     spec, turn, name = installation.spec, installation.spec.turn, installation.name
     has_tls = spec.tls is not None
     ports = [
-        {"name": "turn-udp", "port": slot.listener, "protocol": "UDP"},
-        {"name": "turn-tcp", "port": slot.listener, "protocol": "TCP"},
-        *([{"name": "turn-tls", "port": slot.tls, "protocol": "TCP"}] if has_tls else []),
-        {"name": names.CONTROL_PORT, "port": slot.control, "protocol": "TCP"},
+        host_port("turn-udp", slot.listener, "UDP"),
+        host_port("turn-tcp", slot.listener, "TCP"),
+        *([host_port("turn-tls", slot.tls, "TCP")] if has_tls else []),
+        host_port(names.CONTROL_PORT, slot.control, "TCP"),
     ]
     optional = []
     if turn.quota.total_allocations:
@@ -84,16 +86,7 @@ def pod_manifest(installation: Installation, ordinal: int, slot: Slot) -> Object
             env("LOG_LEVEL", turn.log_level),
             *optional,
         ],
-        # Declared as host ports so that the scheduler gives each to one pod of a node.
-        "ports": [
-            {
-                "name": port["name"],
-                "containerPort": port["port"],
-                "hostPort": port["port"],
-                "protocol": port["protocol"],
-            }
-            for port in ports
-        ],
+        "ports": ports,
         # By a file: without a token the control port tells the world nothing but that it lives.
         "readinessProbe": {
             "exec": {"command": ["sh", "-c", _IS_OK, "readiness", f"{STATE_DIR}/{READINESS_FILE}"]},
@@ -115,7 +108,7 @@ def pod_manifest(installation: Installation, ordinal: int, slot: Slot) -> Object
     volumes = [
         secret_volume("turn-keys", names.turn_keys_secret(name)),
         secret_volume("control-keys", names.control_secret(name)),
-        {"name": "pod", "downwardAPI": {"items": [_address_item()]}},
+        address_volume("pod", ADDRESS_FILE),
         # Memory: coturn's secret table must not touch a disk.
         {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
         *([secret_volume("tls", spec.tls.secret_ref.name)] if spec.tls is not None else []),
@@ -137,11 +130,6 @@ def pod_manifest(installation: Installation, ordinal: int, slot: Slot) -> Object
     )
     pod["metadata"]["labels"][names.SLOT_LABEL] = str(slot.number)
     return pod
-
-
-def _address_item() -> dict[str, object]:
-    path = f"metadata.annotations['{names.EXTERNAL_ADDRESS}']"
-    return {"path": ADDRESS_FILE, "fieldRef": {"fieldPath": path}}
 
 
 def _networks(given: Iterable[str]) -> str:

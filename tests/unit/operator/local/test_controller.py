@@ -16,7 +16,7 @@ from callcluster_operator.workload.reports import ControlPorts
 async def test_it_ends_when_cancelled_even_at_the_moment_of_a_change(ticks: int) -> None:
     store, reports = Store(), ControlPorts()
     reconciler = Reconciler(
-        store, reports, Platform("s", "t", "r"), clock=lambda: 0.0, entropy=lambda: bytes(64)
+        store, reports, Platform("s", "t", "r", "f"), clock=lambda: 0.0, entropy=lambda: bytes(64)
     )
     controller = Controller(store, reconciler, "default")
     running = asyncio.create_task(controller.run())

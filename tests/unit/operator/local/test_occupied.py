@@ -16,7 +16,7 @@ def turn_pod(reason: str) -> Object:
         "metadata": {
             "name": "local-turn-0",
             "namespace": "calls",
-            "labels": {**names.every_turn_pod(), names.INSTANCE_LABEL: "local"},
+            "labels": {**names.every_pod(names.TURN), names.INSTANCE_LABEL: "local"},
         },
         "spec": {
             "containers": [

@@ -38,6 +38,7 @@ FULL: dict[str, Any] = {
         },
         "drain": {"timeoutSeconds": 900},
     },
+    "sfu": {"replicas": 2, "roomsPerReplica": 7, "drain": {"timeoutSeconds": 300}, "logLevel": "warning"},
 }
 
 
@@ -50,7 +51,8 @@ def world_of(platform: Platform = PLATFORM, **spec: Any) -> World:
 
 def pod_specs(world: World) -> dict[str, Any]:
     found = {obj["metadata"]["name"]: obj["spec"]["template"]["spec"] for obj in world.of_kind(DEPLOYMENT)}
-    return found | {pod["metadata"]["name"]: pod["spec"] for pod in world.turn_pods()}
+    servers = (*world.turn_pods(), *world.sfu_pods())
+    return found | {pod["metadata"]["name"]: pod["spec"] for pod in servers}
 
 
 def variables(spec: Object) -> dict[str, str]:
@@ -91,7 +93,7 @@ def test_every_child_carries_labels_owner_and_hash(spec: dict[str, Any]) -> None
     children = [
         obj
         for ref, obj in world.objects.items()
-        if ref.kind.kind in kinds and (ref.kind != POD or "-turn-" in ref.name)
+        if ref.kind.kind in kinds and (ref.kind != POD or "-turn-" in ref.name or "-sfu-" in ref.name)
     ]
     assert len(children) >= 15
     for child in children:
@@ -133,7 +135,9 @@ def test_signaling_understands_what_it_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "grace"), [("cc-signaling", 45), ("cc-turn-0", 930)], ids=["signaling", "turn"]
+    ("name", "grace"),
+    [("cc-signaling", 45), ("cc-turn-0", 930), ("cc-sfu-0", 330)],
+    ids=["signaling", "turn", "sfu"],
 )
 def test_the_grace_period_follows_from_the_drain(name: str, grace: int) -> None:
     assert pod_specs(world_of(**FULL))[name]["terminationGracePeriodSeconds"] == grace
@@ -173,6 +177,25 @@ def test_a_template_replaces_image_and_resources() -> None:
     assert signaling["image"] == PLATFORM.signaling_image
 
 
+def test_the_sfu_is_told_its_ports_its_address_file_and_its_limits() -> None:
+    world = world_of(**FULL)
+    told = variables(pod_specs(world)["cc-sfu-1"])
+    assert {name: told[name] for name in ("SFU_PORT", "CONTROL_PORT", "MAX_ROOMS", "DRAIN_SECONDS")} == {
+        "SFU_PORT": "28001",
+        "CONTROL_PORT": "9701",
+        "MAX_ROOMS": "7",
+        "DRAIN_SECONDS": "300",
+    }
+    (container,) = pod_specs(world)["cc-sfu-1"]["containers"]
+    sources = {variable["name"]: variable.get("valueFrom") for variable in container["env"]}
+    assert sources["REDIS_URL"] == {"secretKeyRef": {"name": "cc-redis", "key": "url"}}
+    assert sources["SFU_HOST"] == sources["CONTROL_HOST"] == {"fieldRef": {"fieldPath": "status.hostIP"}}
+    volumes = {volume["name"]: volume for volume in pod_specs(world)["cc-sfu-1"]["volumes"]}
+    (item,) = volumes["pod"]["downwardAPI"]["items"]
+    assert told["SFU_ADDRESSES_FILE"].endswith("/" + item["path"])
+    assert names.EXTERNAL_ADDRESS in item["fieldRef"]["fieldPath"]
+
+
 def test_a_redis_of_yours_leaves_none_of_ours() -> None:
     world = world_of()
     assert Ref(DEPLOYMENT, NAMESPACE, "cc-redis") in world.objects
@@ -185,7 +208,7 @@ def test_a_redis_of_yours_leaves_none_of_ours() -> None:
 
 
 def test_without_a_redis_to_run_signaling_gets_the_platform_s() -> None:
-    platform = Platform("s", "t", "r", service_host="127.0.0.1", redis_url="memory://")
+    platform = Platform("s", "t", "r", "f", service_host="127.0.0.1", redis_url="memory://")
     world = world_of(platform)
     assert not [ref for ref in world.objects if ref.name.startswith("cc-redis")]
     read = variables(pod_specs(world)["cc-signaling"])
@@ -209,6 +232,14 @@ def test_policies_keep_redis_to_signaling_and_can_be_left_to_you() -> None:
     world.settle("cc")
     assert not world.of_kind(NETWORK_POLICY)
     assert not world.of_kind(POD_DISRUPTION_BUDGET)
+
+
+def test_redis_lets_sfus_in_which_no_selector_can_name() -> None:
+    world = world_of(sfu={"replicas": 3})
+    (rule,) = world.objects[Ref(NETWORK_POLICY, NAMESPACE, "cc-redis")]["spec"]["ingress"]
+    assert rule == {"ports": [{"port": 6379, "protocol": "TCP"}]}
+    budgets = {b["metadata"]["name"]: b["spec"] for b in world.of_kind(POD_DISRUPTION_BUDGET)}
+    assert budgets["cc-sfu"]["minAvailable"] == 2
 
 
 def test_no_key_stands_outside_of_secrets() -> None:

@@ -44,6 +44,7 @@ def test_a_settled_callcluster_is_ready_and_nothing_is_written() -> None:
         "Progressing": ("False", "AsWanted"),
         "SignalingAvailable": ("True", "Available"),
         "TURNAvailable": ("True", "Available"),
+        "SFUCapacityAvailable": ("False", "NotRequested"),
         "AddressesResolved": ("True", "Resolved"),
         "CredentialsRotated": ("True", "Settled"),
     }

@@ -22,7 +22,7 @@ from callcluster_operator.planning import names, ports
 from callcluster_operator.reconciler import Reconciler
 from kit.specs import callcluster, room
 
-PLATFORM = Platform("signaling:1", "turn:1", "redis:7")
+PLATFORM = Platform("signaling:1", "turn:1", "redis:7", "sfu:1")
 
 
 class Silence:
@@ -108,7 +108,7 @@ async def test_callclusters_reconciled_at_once_share_no_port() -> None:
     refs = [await make(store, f"cc-{letter}") for letter in "abcdef"]
     work = reconciler(store)
     await asyncio.gather(*(work.reconcile(ref) for ref in refs))
-    pods = await store.list(POD, labels=names.every_turn_pod())
+    pods = await store.list(POD, labels=names.every_pod(names.TURN))
     claims = [claim for claim in map(ports.claim_of, pods) if isinstance(claim, PortClaim)]
     assert len(claims) == len(refs)
     for index, one in enumerate(claims):
