@@ -42,6 +42,8 @@ GAUGES = {
     "sig_sessions": "Sessions that said hello or resumed.",
     "sig_participants": "Sessions in a room.",
     "sig_rooms": "Rooms with a participant on this pod.",
+    "sig_rooms_with_sfu": "Of these, rooms that an SFU serves.",
+    "sig_rooms_without_sfu": "Of these, rooms that want an SFU and have none.",
     "sig_bus_up": "1 while the bus answers and delivers.",
     "sig_bus_probe_rtt_seconds": "Latest time from publishing a probe to receiving it.",
     "sig_bus_queue": "Publishes that wait for the bus.",

@@ -189,7 +189,8 @@ class Rooms:
                 self._mend_later(self._rooms[name], self._renew(self._rooms[name]))
         if now >= self._seats_due:
             self._seats_due = now + SEATS_SECONDS
-            if seated := [room.keys for room in self._rooms.values() if room.sfu]:
+            seated = [room.keys for room in self._rooms.values() if room.sfu]
+            if seated and self._bus.up:
                 self._spawn(self._clear_seats(seated))
 
     async def _clear_seats(self, seated: list[RoomKeys]) -> None:

@@ -234,6 +234,8 @@ class SignalingServer:
             "sig_sessions": len(pod.links),
             "sig_participants": sum(len(room.positions) for room in pod.rooms),
             "sig_rooms": len(pod.rooms),
+            "sig_rooms_with_sfu": sum(bool(room.sfu) for room in pod.rooms),
+            "sig_rooms_without_sfu": sum(room.wants_sfu for room in pod.rooms),
             "sig_bus_up": self.bus.up,
             "sig_bus_probe_rtt_seconds": self.bus.probe_seconds,
             "sig_bus_queue": self.bus.queued,

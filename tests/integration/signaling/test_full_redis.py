@@ -2,12 +2,13 @@
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from callcluster_common import redis_keys
 from callcluster_common.bus import Head, Person, Ticket, UnavailableError, make_line
 from callcluster_common.bus.redis import RedisBus
+from callcluster_common.redis_keys import RoomKeys
 from kit.bus_listener import Nobody
 from kit.eventually import eventually
 from kit.redis_server import RedisServer
@@ -15,6 +16,7 @@ from kit.sig_client import RequestFailedError, SigClient, token
 from kit.signaling_server import SignalingProcess, signaling
 
 pytestmark = pytest.mark.redis
+SID = "s" * 16
 
 
 class SmallRedis(RedisServer):
@@ -96,24 +98,48 @@ async def test_a_server_that_starts_on_a_full_redis_is_ready(redis: SmallRedis) 
         await SigClient.member(server.url, f"room-{secrets.token_hex(6)}")
 
 
-async def test_no_member_loses_its_place_while_redis_is_full(redis: SmallRedis) -> None:
+@pytest.fixture
+async def occupied(redis: SmallRedis) -> AsyncIterator[tuple[RedisBus, RoomKeys]]:
+    """A bus, and a room with one member."""
     bus = RedisBus(redis.url)
     await bus.start("pod", Nobody())
-    room, sid = redis_keys.room("r"), "s" * 16
+    room = redis_keys.room("r")
+    line = make_line(Head("pod.1", SID), b"{}")
     try:
-        line = make_line(Head("pod.1", sid), b"{}")
         await bus.join(
-            room, Ticket(sid, "pod.1", Person("u", "c", ""), b"{}", line, 9, False, "e", "pod.2", 1_000)
+            room, Ticket(SID, "pod.1", Person("u", "c", ""), b"{}", line, 9, False, "e", "pod.2", 1_000)
         )
-        # As if its lease had run out long ago.
-        redis.call("ZADD", room.keys[5], 1, sid)
-        redis.fill()
-        with pytest.raises(UnavailableError):
-            await bus.put_session(sid, "secret", b"{}", 0)
-        renewal = await bus.renew(room, [(sid, "pod.1")], "pod.3", 1_000)
-        assert renewal.lost == []
-        assert float(redis.call("ZSCORE", room.keys[5], sid)) > 1
-        assert bus.up
-        assert bus.trouble is None
+        yield bus, room
     finally:
         await bus.stop()
+
+
+async def test_no_member_loses_its_place_while_redis_is_full(
+    redis: SmallRedis, occupied: tuple[RedisBus, RoomKeys]
+) -> None:
+    bus, room = occupied
+    # As if its lease had run out long ago.
+    redis.call("ZADD", room.leases, 1, SID)
+    redis.fill()
+    with pytest.raises(UnavailableError):
+        await bus.put_session(SID, "secret", b"{}", 0)
+    renewal = await bus.renew(room, [(SID, "pod.1")], "pod.3", 1_000)
+    assert renewal.lost == []
+    assert float(redis.call("ZSCORE", room.leases, SID)) > 1
+    assert bus.up
+    assert bus.trouble is None
+
+
+async def test_no_sfu_loses_its_seat_while_redis_is_full(
+    redis: SmallRedis, occupied: tuple[RedisBus, RoomKeys]
+) -> None:
+    bus, room = occupied
+    await bus.take_seat(room, "sfu.1", "sfu.2")
+    redis.call("PEXPIRE", room.seat, 2_000)
+    redis.fill()
+    assert await bus.keep_seats([(room, "sfu.1")]) == []
+    assert redis.call("PTTL", room.seat) > 2_000
+    await bus.leave_seat(room, "sfu.1", "sfu.3")
+    with pytest.raises(UnavailableError):
+        await bus.take_seat(room, "sfu.1", "sfu.4")
+    assert bus.up

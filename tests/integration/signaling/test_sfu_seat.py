@@ -12,7 +12,7 @@ from callcluster_common import redis_keys
 from callcluster_common.bus import SEAT_MS
 from kit.bus_sfu import TinySfu, tiny_sfu
 from kit.eventually import eventually
-from kit.redis_server import RedisServer
+from kit.redis_server import Monitor, RedisServer
 from kit.sig_client import RequestFailedError, SigClient
 from kit.signaling_server import SignalingProcess
 
@@ -59,6 +59,19 @@ async def test_two_members_call_for_no_sfu_and_the_third_does(sfu: TinySfu, pods
     assert called(sfu, room) == 0
     await SigClient.member(pods[0].url, room)
     await eventually(lambda: called(sfu, room), within=3)
+    assert pods[0].metric("sig_rooms_without_sfu") >= 1
+
+
+async def test_a_room_of_two_costs_redis_nothing_for_an_sfu_that_it_does_not_want(
+    pods: Pods, room: str, redis_server: RedisServer
+) -> None:
+    async with Monitor(redis_server.url) as monitor:
+        a, _ = await members(pods, room, 2)
+        await a.request("msg", {"body": "x"}, to="room")
+        beats = [line for line in monitor.lines if '"probe"' in line]
+        await eventually(lambda: sum('"probe"' in line for line in monitor.lines) > len(beats) + 8)
+    assert [line for line in monitor.lines if ":seat" in line or redis_keys.WANTED in line] == []
+    assert any(redis_keys.room(room).events in line for line in monitor.lines), "it was listened to"
 
 
 async def test_an_sfu_that_starts_late_is_called_again(
@@ -73,6 +86,7 @@ async def test_an_sfu_that_starts_late_is_called_again(
 async def test_offers_reach_the_sfu_and_its_answers_come_back(sfu: TinySfu, pods: Pods, room: str) -> None:
     clients = await members(pods, room, 3)
     await seated(sfu, *clients)
+    assert pods[0].metric("sig_rooms_with_sfu") >= 1
     for seq, client in enumerate(clients, 1):
         assert (await client.request("offer", offer(sfu, seq), to="sfu"))["t"] == "ok"
         answer = await client.expect(lambda frame: frame["t"] == "answer")
