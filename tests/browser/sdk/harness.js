@@ -89,6 +89,7 @@
       }
     }
     const { keys, events, states, warnings, messages, muteRequests, descriptions } = seen
-    return { ...counts, connections: open.length, keys, ...events, states, warnings, messages, muteRequests, descriptions }
+    const forwarded = open.filter(({ remoteDescription }) => remoteDescription?.sdp.includes('a=ice-lite')).length
+    return { ...counts, connections: open.length, forwarded, keys, ...events, states, warnings, messages, muteRequests, descriptions }
   }
 }

@@ -317,7 +317,7 @@ export class Call extends EventTarget {
 
   /** @param {import('./frame_crypto.js').Report} report */
   #reported(report) {
-    this.#room?.framesSealed(report)
+    this.#room?.counted(report)
     const expected = { sends: this.#media.sends, receives: this.#room?.anyoneSends ?? false }
     this.#emit('encryption', this.#badge.update(report, expected))
   }

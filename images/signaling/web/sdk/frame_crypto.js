@@ -13,12 +13,14 @@
  * @property {Record<string, import('./types.js').FrameCounts>} members  Those present.
  * @property {number} kid  The key in use, -1 before the first.
  * @property {number} framesOfGeneration  Sealed with the generation in use.
+ * @property {Record<number, number>} places  Frames opened of each track that is received, from its first key frame on.
  */
 
 const START_MS = 10_000
 
 export class FrameCrypto {
   #worker
+  #places = 0
 
   /** @param {Worker} worker */
   constructor(worker) {
@@ -64,8 +66,27 @@ export class FrameCrypto {
    * @param {{source: Source, selfSid: string, sid: string}} place  `sid` is the other member's.
    */
   attach({ sender, receiver }, { source, selfSid, sid }) {
-    sender.transform = new RTCRtpScriptTransform(this.#worker, { role: 'send', sid: selfSid, source })
-    receiver.transform = new RTCRtpScriptTransform(this.#worker, { role: 'receive', sid, source })
+    this.attachSender(sender, { source, sid: selfSid })
+    this.attachReceiver(receiver, { source, sid })
+  }
+
+  /**
+   * @param {RTCRtpSender} sender
+   * @param {{source: Source, sid: string}} place  `sid` is this member's.
+   */
+  attachSender(sender, { source, sid }) {
+    sender.transform = new RTCRtpScriptTransform(this.#worker, { role: 'send', sid, source })
+  }
+
+  /**
+   * @param {RTCRtpReceiver} receiver
+   * @param {{source: Source, sid: string}} place  `sid` is that of the member whose keys open what comes.
+   * @returns {number} What reports count its frames under.
+   */
+  attachReceiver(receiver, { source, sid }) {
+    this.#places += 1
+    receiver.transform = new RTCRtpScriptTransform(this.#worker, { role: 'receive', sid, source, place: this.#places })
+    return this.#places
   }
 
   /**

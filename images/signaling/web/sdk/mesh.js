@@ -5,6 +5,7 @@ import { Peer } from './peer.js'
  * @typedef {import('./types.js').Source} Source
  *
  * @typedef {object} MeshOptions
+ * @property {string} selfSid
  * @property {import('./frame_crypto.js').FrameCrypto} frames
  * @property {'all' | 'relay'} iceTransportPolicy
  * @property {(sid: string, type: 'offer' | 'answer' | 'ice' | 'restart', d: object) => Promise<unknown>} send
@@ -30,24 +31,38 @@ export class Mesh {
     this.#tracks = tracks
   }
 
+  /** @param {string} sid */
+  has(sid) {
+    return this.#peers.has(sid)
+  }
+
   /**
    * @param {string} sid
-   * @param {{selfSid: string, offers: boolean}} place  Whether this member joined later, and so makes the offer.
+   * @param {boolean} offers  Whether this member makes the first offer.
    */
-  open(sid, { selfSid, offers }) {
+  open(sid, offers) {
     const { send, onTrack, ...shared } = this.#o
     const peer = new Peer({
       ...shared,
-      selfSid,
       sid,
       offers,
       tracks: this.#tracks,
       iceServers: this.#iceServers,
       send: (type, d) => send(sid, type, d),
       onTrack: (source, track) => onTrack(sid, source, track),
+      onIdle: () => this.#peers.get(sid) === peer && this.close(sid),
+      onReplaced: (description) => this.#peers.get(sid) === peer && this.#replace(sid, description),
     })
     this.#peers.set(sid, peer)
     peer.start()
+  }
+
+  /**
+   * @param {string} sid
+   * @param {boolean} wanted  Whether the other member is to send; it may still be sent to.
+   */
+  receives(sid, wanted) {
+    this.#peers.get(sid)?.receives(wanted)
   }
 
   /** @param {string} sid */
@@ -92,5 +107,17 @@ export class Mesh {
     return Object.fromEntries(
       await Promise.all([...this.#peers].map(async ([sid, peer]) => [sid, await peer.stats()])),
     )
+  }
+
+  /**
+   * The other member speaks of a connection that it made anew.
+   *
+   * @param {string} sid
+   * @param {{type: 'offer' | 'answer', sdp: string}} description
+   */
+  #replace(sid, { type, sdp }) {
+    this.close(sid)
+    this.open(sid, type === 'answer')
+    if (type === 'offer') this.receive(sid, type, { sdp })
   }
 }

@@ -16,6 +16,8 @@ import { ConnectionStats } from './stats.js'
  * @property {'all' | 'relay'} iceTransportPolicy
  * @property {(type: 'offer' | 'answer' | 'ice' | 'restart', d: object) => Promise<unknown>} send
  * @property {(source: Source, track: MediaStreamTrack | null) => void} onTrack
+ * @property {() => void} onIdle  Neither side wants to receive any more.
+ * @property {(description: {type: 'offer' | 'answer', sdp: string}) => void} onReplaced  The other side made its end anew.
  * @property {(code: string, message: string) => void} onWarning
  */
 
@@ -23,7 +25,8 @@ const CANDIDATE_BATCH_MS = 20
 const NO_OFFER_MS = 5_000
 
 /**
- * The media connection to one other member: three lanes each way, made once, and never renegotiated but for ICE.
+ * The media connection to one other member: three lanes each way, made once, and never renegotiated but for ICE and for
+ * a side that stops receiving.
  *
  * Perfect negotiation (W3C WebRTC, section 10.7): the member that makes the first offer is the polite one.
  */
@@ -32,6 +35,7 @@ export class Peer {
   #connection
   #pc
   #polite
+  #receives = true
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #lanes = new Map()
   /** @type {RTCIceCandidateInit[]} that came before the description which they belong to */
@@ -103,6 +107,13 @@ export class Peer {
     this.#pc.restartIce()
   }
 
+  /** @param {boolean} wanted  Whether the other side is to send. */
+  receives(wanted) {
+    if (this.#connection.closed || wanted === this.#receives) return
+    this.#receives = wanted
+    for (const transceiver of this.#lanes.values()) transceiver.direction = this.#direction
+  }
+
   async stats() {
     return this.#stats.read(await this.#pc.getStats())
   }
@@ -114,10 +125,15 @@ export class Peer {
     for (const source of this.#lanes.keys()) this.#o.onTrack(source, null)
   }
 
+  /** @returns {RTCRtpTransceiverDirection} */
+  get #direction() {
+    return this.#receives ? 'sendrecv' : 'sendonly'
+  }
+
   /** The offering side: makes the lanes, which makes an offer. */
   #addLanes() {
     for (const [source, kind] of LANES) {
-      this.#adopt(source, this.#pc.addTransceiver(this.#o.tracks[source] ?? kind, { direction: 'sendrecv' }))
+      this.#adopt(source, this.#pc.addTransceiver(this.#o.tracks[source] ?? kind, { direction: this.#direction }))
     }
   }
 
@@ -135,7 +151,7 @@ export class Peer {
     if (this.#lanes.size) return
     clearTimeout(this.#noOfferTimer)
     LANES.forEach(([source], at) => {
-      transceivers[at].direction = 'sendrecv'
+      transceivers[at].direction = this.#direction
       this.#adopt(source, transceivers[at])
     })
     await Promise.all(LANES.map(([source]) => this.setTrack(source, this.#o.tracks[source])))
@@ -165,6 +181,9 @@ export class Peer {
     const pc = this.#pc
     const awaited = description.type === 'offer' ? this.#polite || pc.signalingState === 'stable' : pc.signalingState === 'have-local-offer'
     if (!awaited) return
+    if (pc.remoteDescription && fingerprintOf(pc.remoteDescription) !== fingerprintOf(description)) {
+      return this.#o.onReplaced(description)
+    }
     await pc.setRemoteDescription(description)
     if (description.type === 'offer') {
       await this.#takeLanes()
@@ -172,6 +191,7 @@ export class Peer {
       this.#sendDescription()
     }
     await this.#addCandidates(this.#early.splice(0))
+    if ([...this.#lanes.values()].every(({ currentDirection }) => currentDirection === 'inactive')) this.#o.onIdle()
   }
 
   #sendDescription() {
@@ -237,4 +257,13 @@ export class Peer {
       // The member is gone, or this session is: the roster will say so.
     }
   }
+}
+
+/**
+ * What tells one end of a connection from another that took its place.
+ *
+ * @param {{sdp: string}} description
+ */
+function fingerprintOf({ sdp }) {
+  return /^a=fingerprint:(.+)$/m.exec(sdp)?.[1].trim()
 }

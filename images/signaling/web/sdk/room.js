@@ -1,9 +1,9 @@
 import { KeyExchange } from './keys.js'
-import { Mesh } from './mesh.js'
+import { Paths } from './paths.js'
 import { Roster } from './roster.js'
 
 /**
- * @typedef {import('./mesh.js').MeshOptions} MeshOptions
+ * @typedef {import('./paths.js').PathsOptions} PathsOptions
  * @typedef {import('./room_secret.js').RoomSecret} RoomSecret
  * @typedef {import('./signal.js').Signal} Signal
  * @typedef {import('./types.js').MediaState} MediaState
@@ -12,7 +12,7 @@ import { Roster } from './roster.js'
  * @typedef {import('./types.js').Source} Source
  * @typedef {import('./types.js').WireMember} WireMember
  *
- * @typedef {{members: WireMember[], locked: boolean}} Snapshot
+ * @typedef {{members: WireMember[], locked: boolean, sfu?: string}} Snapshot  `sfu`: who serves it, empty for nobody.
  *
  * @typedef {object} RoomOptions
  * @property {string} room
@@ -30,10 +30,10 @@ import { Roster } from './roster.js'
  * @property {() => void} members  The roster, a name or trust changed.
  * @property {(code: string | null) => void} code
  * @property {(locked: boolean) => void} locked  Whether newcomers are kept out.
- * @property {MeshOptions['onTrack']} track
+ * @property {PathsOptions['onTrack']} track
  * @property {(sid: string, data: unknown) => void} message
  * @property {(kind: string) => void} muteRequest
- * @property {MeshOptions['onWarning']} warning
+ * @property {PathsOptions['onWarning']} warning
  * @property {(reason: string) => void} ended
  */
 
@@ -41,7 +41,7 @@ import { Roster } from './roster.js'
 export class Room {
   #o
   #keys
-  #mesh
+  #paths
   #roster = new Roster()
 
   /**
@@ -49,12 +49,22 @@ export class Room {
    * @param {KeyExchange} keys
    */
   constructor(options, keys) {
-    const { signal, on, frames, iceTransportPolicy, tracks } = options
+    const { sid: selfSid, signal, on, frames, iceTransportPolicy, tracks } = options
     this.#o = options
     this.#keys = keys
-    /** @type {MeshOptions['send']} */
-    const send = (sid, type, d) => signal.request(type, { to: { sid }, d })
-    this.#mesh = new Mesh({ frames, iceTransportPolicy, send, onTrack: on.track, onWarning: on.warning }, tracks)
+    this.#paths = new Paths(
+      {
+        selfSid,
+        frames,
+        iceTransportPolicy,
+        others: () => this.#roster.states,
+        send: (sid, type, d) => signal.request(type, { to: { sid }, d }),
+        sendToSfu: (type, d) => signal.mention(type, type === 'offer' ? { to: 'sfu', d } : { d }),
+        onTrack: on.track,
+        onWarning: on.warning,
+      },
+      tracks,
+    )
   }
 
   /**
@@ -110,14 +120,15 @@ export class Room {
    * @param {RTCIceServer[]} iceServers
    */
   enter(snapshot, iceServers) {
-    this.#mesh.setIceServers(iceServers)
+    this.#paths.setIceServers(iceServers)
     this.#reconcile(snapshot, true)
   }
 
   /** @param {{snapshot?: Snapshot, ice_servers?: RTCIceServer[]}} resumed */
   resume({ snapshot, ice_servers: iceServers }) {
-    if (iceServers?.length) this.#mesh.setIceServers(iceServers)
+    if (iceServers?.length) this.#paths.setIceServers(iceServers)
     if (snapshot) this.#reconcile(snapshot, false)
+    this.#paths.resumed()
   }
 
   /** @param {ServerFrame} frame */
@@ -127,11 +138,15 @@ export class Room {
         return this.#event(d)
       case 'snapshot':
         return this.#reconcile(d, false)
+      case 'sfu':
+      case 'sfu.refused':
+        return this.#paths.receiveFromSfu(type, d)
       case 'offer':
       case 'answer':
+        return from === 'sfu' ? this.#paths.receiveFromSfu('answer', d) : this.#paths.receive(from, type, d)
       case 'ice':
       case 'restart':
-        return this.#mesh.receive(from, type, d)
+        return this.#paths.receive(from, type, d)
       case 'key.deliver':
         return void this.#keys.envelope(from, d.body)
       case 'key.ack':
@@ -143,7 +158,7 @@ export class Room {
       case 'mute.request':
         return this.#o.on.muteRequest(d.kind)
       case 'turn':
-        return this.#mesh.setIceServers(d.ice_servers)
+        return this.#paths.setIceServers(d.ice_servers)
       default: // a newer server may say more than this client knows
     }
   }
@@ -153,15 +168,20 @@ export class Room {
    * @param {MediaStreamTrack | null} track
    */
   setTrack(source, track) {
-    return this.#mesh.setTrack(source, track)
+    return this.#paths.setTrack(source, track)
+  }
+
+  /** @param {import('./types.js').Views} views */
+  show(views) {
+    this.#paths.show(views)
   }
 
   stats() {
-    return this.#mesh.stats()
+    return this.#paths.stats()
   }
 
   restartIce() {
-    this.#mesh.restartIce()
+    this.#paths.restartIce()
   }
 
   tick() {
@@ -177,8 +197,9 @@ export class Room {
   }
 
   /** @param {import('./frame_crypto.js').Report} report */
-  framesSealed({ kid, framesOfGeneration }) {
+  counted({ kid, framesOfGeneration, places }) {
     this.#keys.framesSealed(kid, framesOfGeneration)
+    this.#paths.counted(places)
   }
 
   /** @param {string} code */
@@ -188,7 +209,7 @@ export class Room {
 
   /** Takes everything down; nothing of this session is used any more. */
   close() {
-    this.#mesh.closeAll()
+    this.#paths.closeAll()
     this.#keys.drop()
   }
 
@@ -207,11 +228,14 @@ export class Room {
         break
       case 'updated':
         this.#roster.says(event.sid, event.state)
+        this.#paths.changed()
         break
       case 'reconnecting':
       case 'resumed':
         this.#roster.update(event.sid, { reconnecting: event.kind === 'reconnecting' })
         break
+      case 'sfu':
+        return this.#paths.seated(!!event.sfu)
       case 'locked':
         return this.#o.on.locked(event.locked)
       case 'ended':
@@ -228,13 +252,15 @@ export class Room {
    * @param {Snapshot} snapshot
    * @param {boolean} justJoined
    */
-  #reconcile({ members, locked }, justJoined) {
+  #reconcile({ members, locked, sfu }, justJoined) {
+    this.#paths.seated(!!sfu)
     const others = withoutSelf(members, this.sid)
     const { joined, left } = this.#roster.compare(others)
     for (const sid of left) this.#remove(sid, 'timeout')
     // All of them: the bundles of those who stay may have been renewed.
     void (justJoined ? this.#keys.found(others) : this.#keys.joined(others))
     this.#add(joined, justJoined)
+    this.#paths.changed()
     this.#o.on.members()
     this.#o.on.locked(locked)
   }
@@ -253,7 +279,7 @@ export class Room {
     for (const member of members) {
       this.#roster.add(member)
       void this.#openName(member)
-      this.#mesh.open(member.sid, { selfSid: this.sid, offers })
+      this.#paths.open(member.sid, offers)
     }
   }
 
@@ -264,7 +290,7 @@ export class Room {
   #remove(sid, reason) {
     if (!this.#roster.remove(sid)) return
     void this.#keys.left(sid, reason)
-    this.#mesh.close(sid)
+    this.#paths.close(sid)
   }
 
   /** @param {WireMember} member */

@@ -67,6 +67,11 @@ export class Roster {
     if (member) member.state = { ...SILENT, ...state }
   }
 
+  /** @returns {ReadonlyMap<string, MediaState>} What each says that it sends. */
+  get states() {
+    return new Map([...this.#others].map(([sid, { state }]) => [sid, state]))
+  }
+
   /** Whether anyone says that they send. */
   get anyoneSends() {
     return [...this.#others.values()].some(({ state }) => state.audio || state.video || state.screen)

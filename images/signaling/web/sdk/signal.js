@@ -125,7 +125,7 @@ export class Signal {
    * Sends what is worthless later: nothing happens where there is no socket, and nobody waits for the reply.
    *
    * @param {string} type
-   * @param {{to?: {sid: string}, d: object}} content
+   * @param {{to?: {sid: string} | 'sfu', d: object}} content
    */
   mention(type, content) {
     this.#line?.say({ t: type, ...content })

@@ -38,7 +38,7 @@
  * @property {boolean} reconnecting
  *
  * @typedef {object} MemberStats  One member's line of `stats()`; `null` where the browser does not say yet.
- * @property {'direct' | 'relay' | 'unknown'} route
+ * @property {'direct' | 'relay' | 'sfu' | 'unknown'} route
  * @property {string | null} protocol  `udp`, `tcp` or, to the relay, `tls`.
  * @property {number | null} rttMs
  * @property {number} sendKbps  Since the last call of `stats()`.

@@ -3,7 +3,7 @@
  *
  * Messages in: `use`, `learn`, `forget`. Messages out: `ready`, `report` once a second, `missing`, `broken`.
  *
- * @typedef {{role: 'send' | 'receive', sid: string, source: import('./types.js').Source}} Options
+ * @typedef {{role: 'send' | 'receive', sid: string, source: import('./types.js').Source, place?: number}} Options
  *
  * @typedef {object} Transformer  RTCRtpScriptTransformer
  * @property {Options} options
@@ -14,6 +14,7 @@
  * @typedef {object} Track
  * @property {Transformer} transformer
  * @property {boolean} starved  Whether it lost frames for want of a key.
+ * @property {number} opened  Frames, from the first on with which a decoder can begin.
  *
  * @typedef {object} EncodedFrame  RTCEncodedAudioFrame or RTCEncodedVideoFrame
  * @property {ArrayBuffer} data
@@ -32,7 +33,7 @@ const scope = /** @type {any} */ (self)
 const sending = new SendingKey()
 /** @type {Map<string, ReceivingKeys>} */
 const receiving = new Map()
-/** @type {Set<Track>} of others, video */
+/** @type {Set<Track>} of others */
 const tracks = new Set()
 /** @type {Map<string, number>} */
 const reportedMissing = new Map()
@@ -42,9 +43,9 @@ let work = Promise.resolve()
 
 scope.onrtctransform = (/** @type {{transformer: Transformer}} */ event) => {
   const { transformer } = event
-  const track = { transformer, starved: false }
-  const { role, source } = transformer.options
-  if (role === 'receive' && source !== 'mic') tracks.add(track)
+  const track = { transformer, starved: false, opened: 0 }
+  const { role } = transformer.options
+  if (role === 'receive') tracks.add(track)
   const transform = role === 'send' ? seal : open
   transformer.readable
     .pipeThrough(new TransformStream({ transform: (frame, controller) => transform(track, frame, controller) }))
@@ -110,6 +111,7 @@ async function open(track, frame, controller) {
   if ('data' in opened) {
     frame.data = opened.data.buffer
     controller.enqueue(frame)
+    if (track.opened || frame.type !== 'delta') track.opened += 1
   } else if (opened.missing !== null) {
     track.starved = true
     tellMissing(sid, opened.missing)
@@ -123,7 +125,8 @@ async function open(track, frame, controller) {
  */
 function wake(sid) {
   for (const track of tracks) {
-    if (!track.starved || track.transformer.options.sid !== sid) continue
+    const { sid: sender, source } = track.transformer.options
+    if (!track.starved || sender !== sid || source === 'mic') continue
     track.starved = false
     track.transformer.sendKeyFrameRequest().catch(() => undefined) // the track stopped meanwhile
   }
@@ -163,5 +166,6 @@ function report() {
     sums.repeated += repeated
     sums.failed += failed
   }
-  return { sealed, ...sums, members, kid, framesOfGeneration }
+  const places = Object.fromEntries([...tracks].map(({ transformer, opened }) => [transformer.options.place, opened]))
+  return { sealed, ...sums, members, kid, framesOfGeneration, places }
 }
