@@ -2,12 +2,21 @@
 
 import asyncio
 import json
+import logging
 import secrets
 import time
 
 import pytest
+from callcluster_common.bus.memory import MemoryBus
+from callcluster_common.environment import Environment
+from callcluster_common.messages.types import Grants
+from callcluster_signaling import settings
+from callcluster_signaling.allowance import Allowance
+from callcluster_signaling.server import SignalingServer
+from callcluster_signaling.shares import FULL_SECONDS
+from callcluster_signaling.tokens import Identity
 from kit.eventually import eventually
-from kit.sig_client import SigClient, token
+from kit.sig_client import MODERATOR, SECRET, SigClient, token
 from kit.signaling_server import SignalingProcess
 
 SOCKETS = 30
@@ -62,3 +71,45 @@ async def test_the_sockets_of_one_user_share_what_they_may_send(
     refused = [frame["d"] for client in flooders for frame in client.frames if frame["t"] == "error"]
     assert {error["code"] for error in refused} == {"rate_limited"}
     await _served(a, b, "and after it")
+
+
+async def test_a_user_is_forgotten_however_its_sessions_ended(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    environment = {
+        "JWT_SECRET": SECRET,
+        "PORT": "0",
+        "CONTROL_PORT": "0",
+        "CONTROL_HOST": "127.0.0.1",
+        "REDIS_URL": "memory://",
+    }
+    server = SignalingServer(settings.read(Environment(environment)), MemoryBus())
+    await server.start()
+    (fields,) = (record.__dict__["fields"] for record in caplog.records if record.msg == "serving")
+    url, bearer = f"ws://127.0.0.1:{fields['port']}", token(sub="anybody")
+    try:
+        moderator = await SigClient.member(url, "room", token(sub="moderator", g=MODERATOR))
+
+        says_bye = await SigClient.hello(url, bearer)
+        await says_bye.request("bye")
+        leaves = await SigClient.member(url, "room", bearer)
+        await leaves.request("leave")
+        await leaves.join("room")
+        await leaves.close()
+        breaks = await SigClient.member(url, "room", bearer)
+        breaks.abort()
+        moves = await SigClient.member(url, "room", bearer)
+        moved = await moves.resume_on(url)
+        assert await moves.closes() == 4005
+        await moved.close()
+        is_kicked = await SigClient.member(url, "room", bearer)
+        await moderator.request("mod.kick", {"sid": is_kicked.sid})
+        await is_kicked.closes()
+
+        await eventually(lambda: len(server.pod.open_links) == 1)
+        later = server.pod.now() + FULL_SECONDS + 1
+        passer_by = Allowance(server.pod.policy.rates, later)
+        server.pod.shares.enter(passer_by, Identity("passer-by", "*", Grants(), exp=1), "", later)
+        assert len(server.pod.shares) == 2  # the moderator's, and the passer-by's
+    finally:
+        await SigClient.close_all()
+        await server.stop()
