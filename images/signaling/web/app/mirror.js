@@ -1,14 +1,15 @@
-/** Makes a call send what the store says. */
+/** Makes a call send what the store says, and receive what the page shows. */
 
 import { SOURCES, isSending } from './state.js'
+import { sizesOf } from './tiles.js'
 
 /** @typedef {import('./state.js').Source} Source */
 
 /**
- * Sends each track and each state once, when it changes.
+ * Tells of each track, each state and each change of what is shown once.
  *
  * @param {import('./state.js').PageStore} store
- * @param {Pick<import('../sdk/index.js').Call, 'setTrack' | 'setState'>} call
+ * @param {Pick<import('../sdk/index.js').Call, 'setTrack' | 'setState' | 'show'>} call
  * @param {(source: Source) => void} failed  The track may not have reached everyone.
  * @returns {() => void} Ends it.
  */
@@ -16,8 +17,15 @@ export function mirror(store, call, failed) {
   /** @type {Partial<Record<Source, MediaStreamTrack | null>>} */
   const sent = {}
   let told = ''
+  let shown = ''
   const sync = () => {
-    const { capture, hand } = store.get()
+    const now = store.get()
+    const { capture, hand } = now
+    const sizes = sizesOf(now, globalThis.devicePixelRatio)
+    if (shown !== JSON.stringify(sizes)) {
+      shown = JSON.stringify(sizes)
+      call.show(sizes)
+    }
     for (const source of SOURCES) {
       const track = capture[source].status === 'on' ? capture[source].track : null
       if ((sent[source] ?? null) === track) continue

@@ -30,6 +30,7 @@ export const candidateWords = (type) => (type ? (CANDIDATES[type] ?? type) : 'â€
 
 /** @param {MemberStats} stats */
 export function routeWords({ route }) {
+  if (route === 'sfu') return 'Through the SFU'
   if (route === 'relay') return 'Relayed (TURN)'
   return route === 'direct' ? 'Direct' : 'Looking for a way'
 }

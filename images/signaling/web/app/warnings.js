@@ -11,6 +11,7 @@ export const WARNINGS = {
     text: 'Sound and picture of someone here could not be connected. If they stay away, leave and join again.',
     tone: 'bad',
   },
+  sfu_failed: { text: '', tone: 'info' }, // media goes from member to member then
   token_expiring: {
     text: 'Your invitation expires within a minute, and this call ends with it. Ask for a new link to go on.',
     tone: 'bad',

@@ -39,8 +39,8 @@ const TICK_MS = 250
  *   `reason` is a word such as `left`, `kicked`, `ended`, `room_full`; `code` is the WebSocket close code.
  * - `members` `{members: MemberView[]}`: the whole roster, this member first.
  * - `room` `RoomView`: whether newcomers are kept out, and what this member may do; at each join and change.
- * - `track` `{sid, source, track}`: a remote track, `null` when it is gone. All three tracks of a member come once,
- *   at the start; whether something is on them is in the member's `state`.
+ * - `track` `{sid, source, track}`: a remote track, `null` when it is gone; whether something is on it is in the member's
+ *   `state`. Another track for the same source takes its place, as when an SFU begins to serve the room.
  * - `encryption` `EncryptionView`: once a second, from the worker's counters.
  * - `code` `{code}`: the security code, `null` while there is nobody to compare it with.
  * - `mute-request` `{kind}`: a moderator asks to mute `audio`, `video` or `screen`.
@@ -56,6 +56,8 @@ export class Call extends EventTarget {
   #media = new OwnMedia()
   /** @type {import('./keys.js').CallMemory} */
   #memory = { generations: new Set(), confirmed: new Set() }
+  /** @type {import('./types.js').Views} */
+  #views = {}
   /** @type {string | null} */
   #code = null
   /** @type {Grants | null} from the join on */
@@ -156,6 +158,16 @@ export class Call extends EventTarget {
     this.#media.say(state)
     this.#emitMembers()
     if (this.#room) await this.#tell('state', this.#media.state)
+  }
+
+  /**
+   * Says how large the pictures of others are shown, so that an SFU sends no better ones than are of use.
+   *
+   * @param {import('./types.js').Views} views
+   */
+  show(views) {
+    this.#views = views
+    this.#room?.show(views)
   }
 
   /** @returns {Promise<{members: Record<string, MemberStats>}>} */
@@ -272,6 +284,7 @@ export class Call extends EventTarget {
       this.#room = room
       this.#tokenWatch.watch(exp)
       this.#setState('joined')
+      room.show(this.#views)
       room.enter(d.snapshot, d.ice_servers ?? [])
     } catch (error) {
       room.close()

@@ -15,6 +15,7 @@ async function mirrored(outcome) {
       if (outcome) throw outcome
     },
     async setState() {},
+    show() {},
   }
   mirror(store, call, (source) => seen.failed.push(source))
   const track = {}

@@ -48,7 +48,7 @@ function connection(state, member) {
           h(
             'p',
             { key: 'route', class: 'route', 'data-route': stats.route, 'data-testid': 'route' },
-            icon(stats.route === 'relay' ? 'relay' : 'direct'),
+            icon(stats.route === 'direct' ? 'direct' : 'relay'),
             h('strong', null, routeWords(stats)),
             stats.protocol && h('span', { class: 'chip' }, stats.protocol.toUpperCase()),
             h(

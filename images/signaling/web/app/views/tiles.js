@@ -5,30 +5,10 @@ import { arrange } from '../layout.js'
 import { isSending, moderates, nameOf, self } from '../state.js'
 import { avatar, icon, iconButton, play, streamOf, video } from './parts.js'
 import { qualityOf } from '../quality.js'
+import { tilesOf } from '../tiles.js'
 
 /** @typedef {import('../state.js').State} State */
-/** @typedef {import('../state.js').Member} Member */
-/** @typedef {{key: string, source: 'cam' | 'screen', isSelf: boolean, member: Member}} Tile */
-
-/** Every tile in its order: the person's own first, so that the order in the page never depends on the layout.
- * @param {State} state @returns {Tile[]} */
-function tilesOf({ call }) {
-  return (call?.members ?? []).flatMap((member) => {
-    const camera = {
-      key: `${member.sid}-cam`,
-      source: /** @type {'cam'} */ ('cam'),
-      isSelf: member.isSelf,
-      member,
-    }
-    const screen = {
-      key: `${member.sid}-screen`,
-      source: /** @type {'screen'} */ ('screen'),
-      isSelf: member.isSelf,
-      member,
-    }
-    return member.state.screen ? [screen, camera] : [camera]
-  })
-}
+/** @typedef {import('../tiles.js').Tile} Tile */
 
 /** @param {State} state @param {Tile} tile @returns {MediaStreamTrack | null} */
 function trackOf(state, { member, source }) {
