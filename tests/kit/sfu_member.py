@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
+from aiortc.rtcconfiguration import RTCBundlePolicy
 from callcluster_common.messages.client import Offer, OfferData
 from callcluster_common.messages.server import AnswerRelay, AnyServerFrame, Sfu, SfuData, SfuRefused
 from callcluster_common.messages.types import SFU
@@ -20,6 +21,7 @@ from callcluster_probe.webrtc import CLOCK_RATES, _SealedTrack, _tap
 
 FRAME_SECONDS = 0.05
 ANSWER_SECONDS = 1.0
+POLL_SECONDS = 0.02
 
 
 class Connection:
@@ -31,7 +33,9 @@ class Connection:
         self.received: dict[str, str] = {}
         """Mid by track."""
         self._member = member
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._connection = RTCPeerConnection(
+            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        )
         self._seq = 0
         self._answers: asyncio.Queue[AnswerRelay] = asyncio.Queue()
         transceiver = self._connection.addTransceiver(self.microphone, "sendonly")
@@ -72,6 +76,9 @@ class Connection:
                 continue
             description = RTCSessionDescription(answer.d.sdp, "answer")
             await self._connection.setRemoteDescription(description)
+            # aiortc never connects where another description comes in between.
+            while self.state in ("new", "connecting"):
+                await asyncio.sleep(POLL_SECONDS)
             return
 
     async def close(self) -> None:
@@ -144,9 +151,10 @@ class SFUMember(Member):
                 if self.connection is not None:
                     await self.connection.close()
                 self.connection = Connection(self, told.route)
-            elif set(self.tracks) == set(self.connection.received):
-                continue
-            await self.connection.negotiate(self.tracks)
+                # Alone first: of a bundle, aiortc heeds the candidates of the last section, where none are.
+                await self.connection.negotiate({})
+            if not set(self.tracks) <= set(self.connection.received):
+                await self.connection.negotiate(self.tracks)
 
     async def _talk(self) -> None:
         tick = 0

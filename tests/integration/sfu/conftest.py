@@ -1,0 +1,22 @@
+from collections.abc import Iterator
+
+import pytest
+from kit.redis_server import RedisServer
+from kit.signaling_server import SignalingProcess, signaling
+
+
+@pytest.fixture(scope="package")
+def redis_server() -> Iterator[RedisServer]:
+    server = RedisServer()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="package")
+def pod(redis_server: RedisServer) -> Iterator[SignalingProcess]:
+    """One signaling server that lives as long as all tests."""
+    with signaling(redis_server.url, GUEST_ACCESS="true") as made:
+        yield made
+        assert made.running(), made.text
+        assert "Traceback" not in made.text
