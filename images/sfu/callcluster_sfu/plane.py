@@ -34,9 +34,7 @@ class PlaneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The handshake with ``peer`` is complete: media flows."""
-
-    peer: int
+    """A handshake is complete: media flows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +198,8 @@ class PacketPlane:
                     command = self._orders.pop(token)
                     if refusal is not None:
                         self._on_news(Refused(command, refusal))
-                case ("connected", peer, _):
-                    self._on_news(Connected(peer))
+                case ("connected", _, _):
+                    self._on_news(Connected())
                 case ("disconnected", peer, why):
                     self._on_news(Disconnected(peer, why))
                 case ("encoding_live", track, encoding):

@@ -18,7 +18,7 @@ from callcluster_common.messages.server import AnswerRelay, Sfu, SfuRefused
 from callcluster_common.messages.types import SFU
 from callcluster_sfu.metrics import Counts
 from callcluster_sfu.negotiation import AddLeg, AddPeer, AimLeg, Command
-from callcluster_sfu.rooms.service import Limits, Service
+from callcluster_sfu.rooms.service import CHECK_SECONDS, Limits, Service
 from callcluster_sfu.sdp import serialize
 from callcluster_sfu.sdp.values import Direction, Section
 from kit.eventually import eventually
@@ -343,7 +343,27 @@ async def test_no_more_rooms_and_participants_than_the_limits(house: House) -> N
 
 async def test_after_an_outage_everybody_is_told_again(house: House) -> None:
     await house.seated("ann", "bob")
-    before = len(house.said[ANN])
-    house.service.on_return(False)
+    await house.service.tick()
     await house.settle()
-    assert len(house.said[ANN]) == before + 1
+    assert len(house.said[ANN]) == 1
+    house.service.on_return(False)
+    await house.service.tick()
+    await house.settle()
+    assert len(house.said[ANN]) == 2
+
+
+async def test_what_was_lost_on_the_way_is_told_again_and_caught_up_with(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.seated("ann", "bob")
+    await house.offer("ann", 1, audio("0"))
+    monkeypatch.setattr(house.service, "on_entry", lambda *_: None)
+    await house.leave("ann")
+    now = asyncio.get_running_loop().time()
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now + CHECK_SECONDS)
+    before = len(house.said[BOB])
+    await house.service.tick()
+    await house.settle()
+    assert house.plane.peers == set()
+    assert len(house.said[BOB]) > before
+    assert house.told("bob").d.tracks == []

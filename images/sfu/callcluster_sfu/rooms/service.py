@@ -37,8 +37,11 @@ from callcluster_sfu.sdp.values import IceCredentials
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 30.0
-"""How often a room is compared with its ledger: a push that was lost has nothing after it that tells."""
+CHECK_SECONDS = 15.0
+"""How often a room is compared with its ledger, and its members are told again of what there is.
+
+What was pushed or posted may be lost, and then there may be nothing after it that tells.
+"""
 AGAIN_SECONDS = 1.0
 """After a comparison that has not helped."""
 MOST_WAITING = 256
@@ -147,11 +150,9 @@ class Service:
             self._counts.dropped["crowded"] += 1
 
     def on_return(self, wiped: bool) -> None:
-        """See the bus: compare every room, and tell its members again."""
+        """See the bus: with the next tick every room is compared, and its members are told again."""
         for held in self._rooms.values():
             held.check_at = 0.0
-            held.seat.repeat()
-            self._outgoing.tell(held)
 
     # Called by the plane
 
@@ -188,6 +189,8 @@ class Service:
         now = self._loop.time()
         for held in list(self._rooms.values()):
             if held.seat.roster.epoch and now >= held.check_at:
+                held.seat.repeat()
+                self._outgoing.tell(held)
                 self._mend(held)
         seated = [held for held in self._rooms.values() if held.seated]
         if not seated:
