@@ -144,6 +144,7 @@ impl Plane {
             self.counters.rejected += 1;
             return;
         }
+        let was_reachable = peer.agent.selected().is_some();
         let Some(checked) = peer.agent.check(now, from, &request) else {
             self.counters.rejected += 1;
             return;
@@ -157,7 +158,12 @@ impl Plane {
         if let Some(void) = checked.void {
             self.ufrags.remove(&void);
         }
+        let begins = !was_reachable && peer.agent.selected().is_some() && peer.sender.is_some();
         send(out, from, &checked.answer);
+        if begins {
+            // The handshake was over before the nomination: a key frame that came in between went nowhere.
+            self.want_key_frames_for(id);
+        }
     }
 
     fn receive_record(&mut self, now: Time, from: SocketAddr, datagram: &[u8], out: &mut impl Outbox) {

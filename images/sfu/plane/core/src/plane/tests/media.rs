@@ -27,6 +27,26 @@ fn a_beggar_with_the_wrong_key_costs_the_publisher_little() {
 }
 
 #[test]
+fn a_subscriber_that_is_nominated_after_its_handshake_gets_a_key_frame() {
+    let mut world = World::new();
+    let mut alice = world.client(1);
+    world.video(1, &alice, &[5]);
+    world.announce(2);
+    world.receive(address(2), check(2, b"secret", false));
+    let mut bob = world.key(2);
+    world.leg(1, 1, &bob);
+    world.receive(alice.address, alice.frame(5, 0, true));
+    assert!(world.got(&mut bob).is_empty(), "nobody knows yet where to send it");
+    world.heard(&mut alice);
+    world.receive(bob.address, check(2, b"secret", true));
+    world.pass(Duration::from_secs(1));
+    let asked = world.heard(&mut alice).iter().any(|packet| packet.as_any().is::<PictureLossIndication>());
+    assert!(asked);
+    world.receive(alice.address, alice.frame(5, 1, true));
+    assert_eq!(world.got(&mut bob).len(), 1);
+}
+
+#[test]
 fn a_repair_is_the_packet_itself_in_a_stream_of_its_own() {
     let mut world = World::new();
     let (alice, mut bob) = (world.client(1), world.client(2));

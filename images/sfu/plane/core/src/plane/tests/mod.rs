@@ -112,6 +112,10 @@ impl World {
         self.receive(address(id), check(id, b"secret", true));
         assert_eq!(self.out.len(), 1, "the check is answered");
         self.out.clear();
+        self.key(id)
+    }
+
+    fn key(&mut self, id: u32) -> Client {
         let material = [id as u8; 56];
         let profile = Profile::Aes128Gcm;
         self.plane.peers.get_mut(&PeerId(id)).unwrap().key(Keys {
