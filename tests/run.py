@@ -1,7 +1,8 @@
-"""Runs the tiers that this machine can run, one after the other, and ends with one table.
+"""Runs the tiers that this machine can run, and ends with one table.
 
 A tier that can't run says why and counts as skipped, never as passed. A tier that ran no test has failed.
-Most tests wait for processes rather than compute, so the files of a tier run several at a time.
+Most tests wait for processes rather than compute, so the files of a tier run several at a time, and the
+tiers that wait most run two at a time, each line of theirs marked with its tier.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ class Tier:
     proves: str
     run: Callable[[Tier], Outcome]
     needs: tuple[Need, ...] = ()
+    waits: bool = False
+    """Whether its tests wait more than they compute; such tiers run at the end, two at a time."""
 
 
 def program(*names: str, hint: str) -> Need:
@@ -111,11 +114,14 @@ def pytest(*args: str) -> Callable[[Tier], Outcome]:
         CACHE.mkdir(parents=True, exist_ok=True)
         report = CACHE / f"{tier.name}.xml"
         report.unlink(missing_ok=True)
-        subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *args, *EXTRA],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
+            cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            for line in process.stdout:
+                print(f"{tier.name:>9} | {line}" if tier.waits else line, end="", flush=True)
         outcome = Outcome()
         if not report.exists():
             outcome.failed = 1
@@ -288,6 +294,12 @@ TIERS = (
         (NODE,),
     ),
     Tier(
+        "browser",
+        "calls in headless Chromium, and fifty calls over faults",
+        pytest("tests/browser", "-m", "browser", *files_at_once(3)),
+        (CHROMIUM,),
+    ),
+    Tier(
         "processes",
         "local runtime, servers and command line as real processes",
         pytest(
@@ -295,6 +307,7 @@ TIERS = (
             *("-m", "not redis and not coturn and not apiserver and not browser"),
             *files_at_once(4),
         ),
+        waits=True,
     ),
     Tier(
         "redis",
@@ -305,18 +318,14 @@ TIERS = (
             *files_at_once(4),
         ),
         (REDIS,),
+        waits=True,
     ),
     Tier(
         "coturn",
         "the agent and real coturn",
         pytest("tests/integration", "-m", "coturn and not apiserver and not browser", *files_at_once(4)),
         (COTURN,),
-    ),
-    Tier(
-        "browser",
-        "calls in headless Chromium, and fifty calls over faults",
-        pytest("tests/browser", "-m", "browser", *files_at_once(3)),
-        (CHROMIUM,),
+        waits=True,
     ),
     # Last: where the programs are not there yet, they are built while the other tiers run.
     Tier(
@@ -324,6 +333,7 @@ TIERS = (
         "the operator against a real kube-apiserver and etcd",
         pytest("tests/integration", "-m", "apiserver and not browser", *files_at_once(3)),
         (apiserver,),
+        waits=True,
     ),
 )
 
@@ -368,9 +378,8 @@ def main() -> int:
         APISERVER_SEARCH.append(ThreadPoolExecutor(1).submit(look_for_apiserver))
     outcomes: dict[str, Outcome] = {}
     why: dict[str, str] = {}
-    for tier in TIERS:
-        if only and tier.name not in only:
-            continue
+
+    def run(tier: Tier) -> None:
         print(f"\n== {tier.name}: {tier.proves}", flush=True)
         started = time.monotonic()
         reason = next((problem for need in tier.needs if (problem := need())), None)
@@ -380,6 +389,13 @@ def main() -> int:
         else:
             outcomes[tier.name] = tier.run(tier)
         outcomes[tier.name].seconds = time.monotonic() - started
+
+    chosen = [tier for tier in TIERS if not only or tier.name in only]
+    for tier in chosen:
+        if not tier.waits:
+            run(tier)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, [tier for tier in chosen if tier.waits]))
     print(f"\n{table(outcomes, why)}\n")
     total = Counter[str]()
     for outcome in outcomes.values():
