@@ -52,6 +52,11 @@ class TinySfu(Nobody):
         assert self.room is not None
         return not await self.bus.keep_seats([(self.room, self.claim)])
 
+    async def take_again(self) -> bool:
+        """Take the seat with the claim that it had."""
+        assert self.room is not None
+        return await self.bus.take_seat(self.room, self.claim, f"{self.claim}2") is not None
+
     async def leave(self) -> None:
         assert self.room is not None
         await self.bus.leave_seat(self.room, self.claim, f"{self.claim}1")

@@ -138,6 +138,8 @@ class Room:
 
     def load(self, state: RoomState) -> list[Outcome]:
         """Take over a state: for a new copy, or after a loss; return what waiting lines add to it."""
+        # Data was lost: the SFU that served the room takes its seat anew, before any other is called.
+        patient = bool(self.sfu) and state.epoch != self.epoch
         wanted = self.wants_sfu
         self.epoch, self.off, self.locked = state.epoch, state.off, state.locked
         self.lost_epoch = False
@@ -152,7 +154,7 @@ class Room:
             for off, (epoch, line) in self._early.items()
             if off > self.off and epoch == self.epoch
         }
-        outcomes: list[Outcome] = [Want()] if self.wants_sfu and not wanted else []
+        outcomes: list[Outcome] = [Want()] if self.wants_sfu and not (wanted or patient) else []
         self._follow(outcomes)
         return outcomes
 

@@ -14,7 +14,7 @@ from kit.bus_sfu import TinySfu, tiny_sfu
 from kit.eventually import eventually
 from kit.redis_server import Monitor, RedisServer
 from kit.sig_client import RequestFailedError, SigClient
-from kit.signaling_server import SignalingProcess
+from kit.signaling_server import SignalingProcess, signaling
 
 pytestmark = pytest.mark.redis
 Pods = tuple[SignalingProcess, SignalingProcess]
@@ -237,3 +237,26 @@ async def test_a_call_that_had_an_sfu_wants_one_again_as_long_as_two_are_left(
         assert "sfu" not in (await client.event("sfu"))["d"]
     await eventually(lambda: called(sfu, room) > calls)
     await seated(sfu, *clients[:2])
+
+
+async def test_after_a_loss_of_data_the_sfu_that_was_there_is_back_before_another_is_called() -> None:
+    redis = RedisServer()
+    redis.start()
+    try:
+        with signaling(redis.url) as one, signaling(redis.url) as two:
+            async with tiny_sfu(redis.url) as serving, tiny_sfu(redis.url) as other:
+                other.serves = False
+                clients = await members((one, two), "room", 3)
+                await seated(serving, *clients)
+                calls = called(other, "room")
+                redis.call("FLUSHALL")
+                for client in clients:
+                    snapshot = await client.expect(lambda frame: frame["t"] == "snapshot")
+                    assert snapshot["d"]["sfu"] == ""
+                assert not await serving.keep()
+                assert await serving.take_again()
+                for client in clients:
+                    assert (await client.event("sfu"))["d"]["sfu"] == serving.claim
+                assert called(other, "room") == calls
+    finally:
+        redis.close()

@@ -108,10 +108,16 @@ def test_the_next_call_in_the_room_begins_without_a_wish() -> None:
 
 def test_a_copy_that_is_loaded_anew_calls_where_the_sfu_is_gone_or_the_room_has_grown() -> None:
     assert Want() in room(A).load(state(A, B, C, off=20))
-    assert Want() in room(A, B, seat="s.1").load(state(A, B, epoch="e2"))
+    assert Want() in room(A, B, seat="s.1").load(state(A, B, off=20))
     assert Want() not in room(A, B).load(state(A, B, off=20))
     assert Want() not in room(A).load(state(A, B, C, off=20, seat="s.1"))
     assert Want() not in room(A, B, C).load(state(A, B, C, off=20)), "it had called before"
+
+
+def test_after_a_loss_of_data_the_sfu_may_come_back_before_another_is_called() -> None:
+    here = room(A, B, C, seat="s.1")
+    assert Want() not in here.load(state(A, B, C, epoch="e2"))
+    assert here.wants_sfu, "with the next renewal of leases"
 
 
 def test_the_snapshot_names_the_sfu() -> None:
