@@ -33,7 +33,7 @@ def main() -> int:
         return _fail("the packet plane is not installed; build it by: requirements/plane", EXIT_NO_PLANE)
     try:
         return asyncio.run(server.run(chosen))
-    except server.StartError as error:
+    except (server.StartError, SettingError) as error:
         return _fail(str(error), EXIT_SETTINGS)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import secrets
 import signal
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from typing import Any, assert_never
 
 from callcluster_common import keyset, watched_file
@@ -31,7 +33,7 @@ from callcluster_sfu.plane import (
     Refused,
 )
 from callcluster_sfu.rooms.service import Limits, Service
-from callcluster_sfu.settings import Settings
+from callcluster_sfu.settings import Settings, addresses_in
 
 log = logging.getLogger(__name__)
 
@@ -234,11 +236,20 @@ async def run(settings: Settings) -> int:
 
     Raises:
         StartError: a port can't be used.
+        SettingError: the file of addresses holds what are none.
     """
     loop = asyncio.get_running_loop()
     asked, forced = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: forced.set() if asked.is_set() else asked.set())
+    if settings.addresses_file is not None:
+        log.info("waiting for the address that clients are to use")
+        known = asyncio.ensure_future(_addresses(settings.addresses_file, settings.listen_host))
+        await _first(asked.wait(), asyncio.wait([known]))
+        if asked.is_set():
+            known.cancel()
+            return 0
+        settings = dataclasses.replace(settings, addresses=known.result())
     server = SFUServer(settings, RedisBus(settings.redis_url, "sfu"))
     await server.start()
     await _first(asked.wait(), server.failed.wait())
@@ -249,6 +260,14 @@ async def run(settings: Settings) -> int:
     await server.stop()
     log.info("stopped")
     return 1 if server.failed.is_set() else 0
+
+
+async def _addresses(file: Path, listen_host: str) -> tuple[str, ...]:
+    """What the file says as soon as it says anything."""
+    async for data in watched_file.contents(file):
+        if data.strip():
+            return addresses_in(data.decode(errors="replace"), listen_host, "SFU_ADDRESSES_FILE")
+    raise AssertionError("a file is followed for ever")
 
 
 async def _first(*waits: Coroutine[Any, Any, object]) -> None:

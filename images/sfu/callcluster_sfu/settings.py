@@ -29,7 +29,9 @@ class Settings:
     port: int
     """UDP; 0 for any."""
     addresses: tuple[str, ...]
-    """Where clients reach the port, the one to prefer first."""
+    """Where clients reach the port, the one to prefer first; empty while ``addresses_file`` is to tell."""
+    addresses_file: Path | None
+    """Gets the addresses once they are known; a pod is told after it was placed on a node."""
     control_host: str
     control_port: int
     control_keys_file: Path | None
@@ -47,15 +49,21 @@ def read(environment: Environment) -> Settings:
         SettingError: one is missing or unusable; the message says which and how to mend it.
     """
     level = environment.text("LOG_LEVEL", "info").lower()
+    listen_host = _address("SFU_HOST", environment.text("SFU_HOST", "0.0.0.0"))
+    addresses_file = environment.path("SFU_ADDRESSES_FILE")
+    given = environment.text("SFU_ADDRESSES", "")
+    if addresses_file is not None and given:
+        raise SettingError("SFU_ADDRESSES and SFU_ADDRESSES_FILE are both set: remove one of them")
     if level not in LEVELS:
         raise SettingError(f"LOG_LEVEL must be one of {', '.join(LEVELS)}, not {level!r}")
     return Settings(
         redis_url=_redis_url(environment),
         log_level=level,
         pod_name=environment.text("POD_NAME", socket.gethostname()),
-        listen_host=_address("SFU_HOST", environment.text("SFU_HOST", "0.0.0.0")),
+        listen_host=listen_host,
         port=environment.integer("SFU_PORT", 7882, high=MAX_PORT),
-        addresses=_addresses(environment),
+        addresses=() if addresses_file else addresses_in(given, listen_host, "SFU_ADDRESSES"),
+        addresses_file=addresses_file,
         control_host=environment.text("CONTROL_HOST", "0.0.0.0"),
         control_port=environment.integer("CONTROL_PORT", DEFAULT_PORT, high=MAX_PORT),
         control_keys_file=environment.path("CONTROL_KEYS_FILE"),
@@ -80,15 +88,20 @@ def _redis_url(environment: Environment) -> str:
     return url
 
 
-def _addresses(environment: Environment) -> tuple[str, ...]:
-    addresses = tuple(_address("SFU_ADDRESSES", word) for word in environment.words("SFU_ADDRESSES"))
+def addresses_in(text: str, listen_host: str, name: str) -> tuple[str, ...]:
+    """The addresses in a list that is separated by commas or white space.
+
+    Raises:
+        SettingError: there is none, or one can't be used; the message calls the list ``name``.
+    """
+    addresses = tuple(_address(name, word) for word in text.replace(",", " ").split())
     if not addresses:
-        raise SettingError("SFU_ADDRESSES is required: the IP addresses at which clients reach the SFU")
+        raise SettingError(f"{name} is required: the IP addresses at which clients reach the SFU")
     for address in addresses:
         if ipaddress.ip_address(address).is_unspecified:
-            raise SettingError(f"SFU_ADDRESSES must name addresses that clients can reach, not {address}")
-    if any(":" in address for address in addresses) and ":" not in environment.text("SFU_HOST", "0.0.0.0"):
-        raise SettingError("SFU_ADDRESSES has an IPv6 address: set SFU_HOST to :: or to that address")
+            raise SettingError(f"{name} must name addresses that clients can reach, not {address}")
+    if any(":" in address for address in addresses) and ":" not in listen_host:
+        raise SettingError(f"{name} has an IPv6 address: set SFU_HOST to :: or to that address")
     return addresses
 
 

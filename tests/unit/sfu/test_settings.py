@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from callcluster_common.environment import Environment, SettingError
 from callcluster_sfu import settings
@@ -22,9 +24,15 @@ def test_both_families_are_announced_in_their_order() -> None:
     assert chosen.addresses == ("2001:db8::1", "192.0.2.1")
 
 
+def test_a_file_that_is_to_tell_the_addresses_stands_for_them(tmp_path: Path) -> None:
+    chosen = read(SFU_ADDRESSES="", SFU_ADDRESSES_FILE=str(tmp_path / "addresses"))
+    assert (chosen.addresses, chosen.addresses_file) == ((), tmp_path / "addresses")
+
+
 @pytest.mark.parametrize(
     ("variables", "says"),
     [
+        ({"SFU_ADDRESSES_FILE": "/addresses"}, "remove one of them"),
         ({"SFU_ADDRESSES": ""}, "SFU_ADDRESSES is required"),
         ({"SFU_ADDRESSES": "sfu.example"}, "SFU_ADDRESSES takes IP addresses"),
         ({"SFU_ADDRESSES": "0.0.0.0"}, "that clients can reach"),

@@ -59,7 +59,8 @@ def pod_manifest(installation: Installation, ordinal: int, ports: SFUPorts) -> O
             host_port(MEDIA_PORT, ports.media, "UDP"),
             host_port(names.CONTROL_PORT, ports.control, "TCP"),
         ],
-        "readinessProbe": http_probe("/readyz", names.CONTROL_PORT, period=2, failures=2),
+        # Without a token the control port says nothing but whether the UDP port answers.
+        "readinessProbe": http_probe("/healthz", names.CONTROL_PORT, period=2, failures=2),
         # Patient: a restart cuts every call of the SFU.
         "livenessProbe": http_probe("/healthz", names.CONTROL_PORT, period=10, failures=6),
         "resources": resources(spec.template.sfu, RESOURCES),

@@ -20,6 +20,7 @@ from callcluster_operator.objects import (
 )
 from callcluster_operator.observed import Platform
 from callcluster_operator.planning import names
+from callcluster_sfu import settings as sfu_settings
 from callcluster_signaling import settings as signaling_settings
 from callcluster_turn import settings as turn_settings
 from kit.plan_executor import PLATFORM, World
@@ -177,17 +178,14 @@ def test_a_template_replaces_image_and_resources() -> None:
     assert signaling["image"] == PLATFORM.signaling_image
 
 
-def test_the_sfu_is_told_its_ports_its_address_file_and_its_limits() -> None:
+def test_the_sfu_understands_what_it_is_told() -> None:
     world = world_of(**FULL)
     told = variables(pod_specs(world)["cc-sfu-1"])
-    assert {name: told[name] for name in ("SFU_PORT", "CONTROL_PORT", "MAX_ROOMS", "DRAIN_SECONDS")} == {
-        "SFU_PORT": "28001",
-        "CONTROL_PORT": "9701",
-        "MAX_ROOMS": "7",
-        "DRAIN_SECONDS": "300",
-    }
     (container,) = pod_specs(world)["cc-sfu-1"]["containers"]
     sources = {variable["name"]: variable.get("valueFrom") for variable in container["env"]}
+    stand_ins = {"SFU_HOST": "10.0.0.1", "CONTROL_HOST": "10.0.0.1", "REDIS_URL": "redis://redis"}
+    read = sfu_settings.read(Environment({**told, **stand_ins}))
+    assert (read.port, read.control_port, read.max_rooms, read.drain_seconds) == (28001, 9701, 7, 300)
     assert sources["REDIS_URL"] == {"secretKeyRef": {"name": "cc-redis", "key": "url"}}
     assert sources["SFU_HOST"] == sources["CONTROL_HOST"] == {"fieldRef": {"fieldPath": "status.hostIP"}}
     volumes = {volume["name"]: volume for volume in pod_specs(world)["cc-sfu-1"]["volumes"]}
