@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PORT ?= 3000
 TYPESCRIPT := .cache/typescript
 
-.PHONY: help demo test check bench fmt lock docs clean
+.PHONY: help demo test check bench bench-sfu fmt lock docs clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,11 @@ bench: ## Measure, print the figures and write docs/benchmarks.md
 	@requirements/system turnserver=coturn redis-server=redis-server chromium=chromium
 	@requirements/bootstrap dev
 	@$(PY) tests/bench/run.py $(ARGS)
+
+bench-sfu: ## Measure the SFU beside Janus and LiveKit (needs cargo and go)
+	@requirements/system janus=janus
+	@requirements/bootstrap dev
+	@$(PY) tests/bench/run.py --only sfu $(ARGS)
 
 fmt: ## Format the code
 	@requirements/bootstrap dev

@@ -27,6 +27,7 @@ CACHE = ROOT / ".cache" / "test"
 BIN = Path(sys.executable).parent
 WEB = ROOT / "images" / "signaling" / "web"
 PLANE = ROOT / "images" / "sfu" / "plane"
+LOAD = ROOT / "tests" / "bench" / "load"
 CARGO_COUNTS = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.MULTILINE)
 
 Need = Callable[[], str | None]
@@ -167,30 +168,35 @@ def node_test(*paths: str) -> Callable[[Tier], Outcome]:
     return run
 
 
-def cargo(tier: Tier) -> Outcome:
-    """Format, lint and tests of the packet plane; each of cargo's tests counts."""
-    outcome = Outcome()
-    for words in (
-        ("fmt", "--all", "--check"),
-        ("clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"),
-        ("test", "--quiet", "--locked"),
-    ):
-        done = subprocess.run(
-            ["cargo", *words],
-            cwd=PLANE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        counts = [tuple(map(int, found)) for found in CARGO_COUNTS.findall(done.stdout)]
-        outcome.passed += sum(passed for passed, _, _ in counts)
-        outcome.failed += sum(failed for _, failed, _ in counts)
-        outcome.skipped += sum(ignored for _, _, ignored in counts)
-        if words[0] != "test" and not done.returncode:
-            outcome.passed += 1
-        elif done.returncode and not any(failed for _, failed, _ in counts):
-            outcome.failed += 1
-        print(f"  {'FAIL' if done.returncode else 'ok  '} cargo {' '.join(words)}", flush=True)
-        if done.returncode:
-            print(done.stdout, flush=True)
-    return outcome
+def cargo(crate: Path) -> Callable[[Tier], Outcome]:
+    """Format, lint and tests of a crate; each of cargo's tests counts."""
+
+    def run(tier: Tier) -> Outcome:
+        outcome = Outcome()
+        for words in (
+            ("fmt", "--all", "--check"),
+            ("clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"),
+            ("test", "--quiet", "--locked"),
+        ):
+            done = subprocess.run(
+                ["cargo", *words],
+                cwd=crate, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
+            counts = [tuple(map(int, found)) for found in CARGO_COUNTS.findall(done.stdout)]
+            outcome.passed += sum(passed for passed, _, _ in counts)
+            outcome.failed += sum(failed for _, failed, _ in counts)
+            outcome.skipped += sum(ignored for _, _, ignored in counts)
+            if words[0] != "test" and not done.returncode:
+                outcome.passed += 1
+            elif done.returncode and not any(failed for _, failed, _ in counts):
+                outcome.failed += 1
+            said = f"{crate.relative_to(ROOT)}: cargo {' '.join(words)}"
+            print(f"  {'FAIL' if done.returncode else 'ok  '} {said}", flush=True)
+            if done.returncode:
+                print(done.stdout, flush=True)
+        return outcome
+
+    return run
 
 
 def typecheck_browser_code(tier: Tier) -> Outcome:
@@ -277,8 +283,8 @@ TIERS = (
     ),
     Tier(
         "plane",
-        "the SFU's packet plane: format, lint, tests against another implementation",
-        cargo,
+        "the SFU's packet plane: format, lint, tests against another implementation, the load generator",
+        both(cargo(PLANE), cargo(LOAD)),
         (rust,),
     ),
     Tier(

@@ -1,157 +1,272 @@
-"""Our packet plane beside Janus and LiveKit: the same clients, shapes and machine, one after the other.
+"""Our SFU beside Janus and LiveKit: the same clients, rooms and machine, round after round in turn.
 
 Clients are those of tests/bench/load, which speak ICE, DTLS and SRTP by an implementation that is none of
-ours. Prints one JSON line a figure.
+ours. Prints one JSON line a figure; an SFU that can't be had here is named with the reason, without one.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
+import statistics
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from kit.sfu_load import Load, LoadError, Pace, build
+from kit.sfu_load import Load, LoadError, build
 from sfu_callcluster import CallCluster
 from sfu_contestant import (
     GENERATOR_CORE,
     Contestant,
     NotRun,
-    Published,
+    busy_seconds,
     cpu_seconds,
+    memory_kib,
     packet_thread,
     pinned,
 )
 from sfu_janus import Janus
 from sfu_livekit import LiveKit
+from sfu_shapes import SHAPES, Shape, one_to, paces, settle, video
 
 CONTESTANTS: dict[str, type[Contestant]] = {"callcluster": CallCluster, "janus": Janus, "livekit": LiveKit}
+AIMS = {
+    "video": ">= 3 x the better peer, and 350,000",
+    "frames": ">= 3 x the better peer, and 350,000",
+    "saturated": ">= 800,000",
+    "audio": ">= 3 x the better peer",
+    "meeting": "",
+}
 WARM_UP_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Who sends what to whom."""
-
-    name: str
-    publishers: int
-    kinds: tuple[str, ...]
-    """Of each publisher, in order; those after ``live`` are negotiated and idle."""
-    listeners: int
-    """Members who only receive."""
-    paces: dict[str, Pace]
-    """By kind; peer and section are filled in."""
-    live: int = 1
-    meeting: bool = False
-    """Publishers receive as well."""
-    counts_only: bool = False
-    """All listeners but one count without opening: for loads that clients could not follow."""
-
-
-def video(rate: float, **changes: Any) -> Pace:
-    """Frames of three packets of 1,100 bytes."""
-    return replace(Pace(0, "", size=1100, packets=3, rate=rate), **changes)
-
-
-AUDIO = Pace(0, "", size=100, packets=1, rate=50.0)
-IDLE = ("video",) * 18
-SHAPES = {
-    "video": Shape("1 to 10 video", 1, ("video", *IDLE), 10, {"video": video(1000.0)}),
-    "saturated": Shape(
-        "1 to 10 video, saturated", 1, ("video",), 10,
-        {"video": video(0.0, packets=8, window=64)}, counts_only=True,
-    ),
-    "audio": Shape("10 to 30 audio", 10, ("audio",), 30, {"audio": AUDIO}),
-    "meeting": Shape(
-        "meeting of 8", 8, ("audio", "video"), 0,
-        {"audio": AUDIO, "video": video(30.0)}, live=2, meeting=True,
-    ),
-}  # fmt: skip
+SHARE = 0.7
+"""Of a core: the load at which latency counts."""
+STEPS, STEP_SECONDS = 3, 1.5
+"""To find the rate for it."""
+FANS = (1, 3, 10, 30, 100, 300)
+IDLE_MEMBERS = 50
+PRODUCERS, PRODUCER_SECONDS = 10, 15.0
+CAMERA = video(57.0)
+"""720p at 1.5 Mb/s."""
 
 
 @dataclass(frozen=True)
 class Run:
     """One measured interval."""
 
-    packets: int
-    """That clients received."""
-    cpu_seconds: float
     counts: dict[str, Any]
+    """The generator's; see tally.rs."""
+    cpu: float
+    """Seconds of the SFU."""
+    elsewhere: float
+    """Cores that neither the SFU nor the generator used, yet were not idle."""
+
+    @property
+    def rate(self) -> float:
+        """Received packets per CPU-second."""
+        return float(self.counts["received"] / self.cpu)
+
+    @property
+    def share(self) -> float:
+        """Of a core."""
+        return float(self.cpu / self.counts["seconds"])
+
+    @property
+    def lost(self) -> float:
+        """Percent."""
+        opened, lost = self.counts["opened"], self.counts["lost"]
+        return float(100 * lost / max(1, opened + lost))
 
 
-async def settle(load: Load, sfu: Contestant, shape: Shape) -> list[Published]:
-    """Connect everyone; media flows on every section. Returns what is to be sent."""
-    published: list[Published] = []
-    for number in range(shape.publishers):
-        published += (await sfu.publish(load, f"p{number}", shape.kinds))[: shape.live]
-    await load.connected({one.peer for one in published})
-    tracks = len(shape.kinds)
-    expected: dict[int, int] = {}
-    for number in range(shape.publishers if shape.meeting else 0):
-        peer = await sfu.subscribe(load, f"p{number}")
-        expected[peer] = tracks * (shape.publishers - 1)
-    for number in range(shape.listeners):
-        peer = await sfu.subscribe(load, f"s{number}", counts_only=shape.counts_only and number > 0)
-        expected[peer] = tracks * shape.publishers
-    await load.connected(expected)
-    await load.pace(paces(shape, published))
-    await load.flowing(expected)
-    return published
+class Bench:
+    """Runs of one invocation."""
 
+    def __init__(self, generator: Path, seconds: float, rounds: int, names: list[str]) -> None:
+        self._generator = generator
+        self._seconds = seconds
+        self._rounds = rounds
+        self._contestants = [CONTESTANTS[name] for name in names]
+        self._elsewhere: list[float] = []
 
-def paces(shape: Shape, published: Sequence[Published]) -> list[Pace]:
-    """The load on what was published."""
-    return [replace(shape.paces[one.kind], peer=one.peer, mid=one.mid) for one in published]
+    @asynccontextmanager
+    async def room(self, contestant: type[Contestant]) -> AsyncIterator[tuple[Load, Contestant]]:
+        """A fresh SFU and fresh clients."""
+        async with Load.start(self._generator, pinned(GENERATOR_CORE)) as load, contestant.start() as sfu:
+            yield load, sfu
 
+    async def measured(self, load: Load, sfu: Contestant, seconds: float) -> Run:
+        """Count for so long what goes on."""
+        kernel = packet_thread()
+        sfu_pids = [sfu.pid, *([kernel] if kernel else [])]
 
-async def measured(load: Load, sfu: Contestant, seconds: float) -> Run:
-    """Count for so long what goes on."""
-    kernel = packet_thread()
-    pids = [sfu.pid, *([kernel] if kernel else [])]
-    await load.measure()
-    before = sum(map(cpu_seconds, pids))
-    await asyncio.sleep(seconds)
-    after = sum(map(cpu_seconds, pids))
-    counts = await load.measure()
-    return Run(counts["received"], after - before, counts)
+        def read() -> tuple[float, float]:
+            own = sum(map(cpu_seconds, sfu_pids))
+            return own, busy_seconds() - own - cpu_seconds(load.pid) - cpu_seconds(os.getpid())
 
+        await load.measure()
+        before = read()
+        await asyncio.sleep(seconds)
+        after = read()
+        counts = await load.measure()
+        run = Run(counts, after[0] - before[0], max(0.0, (after[1] - before[1]) / seconds))
+        self._elsewhere.append(run.elsewhere)
+        return run
 
-async def run_shape(contestant: type[Contestant], shape: Shape, seconds: float, rounds: int) -> list[Run]:
-    """All rounds of one contestant in one room."""
-    async with AsyncExitStack() as stack:
-        load = await stack.enter_async_context(Load.start(build(), pinned(GENERATOR_CORE)))
-        sfu = await stack.enter_async_context(contestant.start())
-        await settle(load, sfu, shape)
+    async def throughput(self, key: str, shape: Shape) -> None:
+        """Packets per CPU-second, and latency, of everyone in turn."""
+        runs: dict[type[Contestant], list[Run]] = {contestant: [] for contestant in self._contestants}
+        for _ in range(self._rounds):
+            for contestant in self._contestants:
+                if (run := await self._once(contestant, shape)) is not None:
+                    runs[contestant].append(run)
+        done = {contestant: one for contestant, one in runs.items() if one}
+        peers = {contestant: one for contestant, one in done.items() if contestant is not CallCluster}
+        best = max(peers, key=lambda peer: statistics.median(run.rate for run in peers[peer]), default=None)
+        for contestant, some in done.items():
+            extra: dict[str, Any] = {}
+            if contestant is CallCluster:
+                extra["aim"] = AIMS[key]
+                if best is not None:
+                    ratios = [run.rate / peer.rate for run, peer in zip(some, peers[best], strict=False)]
+                    extra |= {"ratio": statistics.median(ratios), "ratios": ratios, "peer": best.title}
+            name = f"{shape.name}, {contestant.title}"
+            report(name, "packets per CPU-second", [run.rate for run in some], **extra)
+        for contestant, some in done.items():
+            name = f"{shape.name}, {contestant.title}"
+            if any(run.lost for run in some):
+                report(f"{name}: lost", "% of packets", [run.lost for run in some])
+            if not shape.counts_only:
+                latency = [run.counts["latency"]["p99"] / 1000 for run in some]
+                report(f"{name}: latency p99", "ms", latency)
+
+    async def _once(self, contestant: type[Contestant], shape: Shape) -> Run | None:
+        try:
+            async with self.room(contestant) as (load, sfu):
+                await settle(load, sfu, shape)
+                await asyncio.sleep(WARM_UP_SECONDS)
+                return await self.measured(load, sfu, self._seconds)
+        except (LoadError, NotRun) as error:
+            not_run(f"{shape.name}, {contestant.title}", error)
+            return None
+
+    async def latency(self) -> None:
+        """At the rate that takes each SFU a certain share of a core."""
+        shape = replace(SHAPES["video"], counts_only=True)
+        for contestant in self._contestants:
+            name = f"latency at {SHARE:.0%} of a core, {contestant.title}"
+            try:
+                async with self.room(contestant) as (load, sfu):
+                    published = await settle(load, sfu, shape)
+                    await asyncio.sleep(WARM_UP_SECONDS)
+                    rate = shape.paces["video"].rate
+                    for _ in range(STEPS):
+                        run = await self.measured(load, sfu, STEP_SECONDS)
+                        rate *= SHARE / max(run.share, 0.01)
+                        await load.pace(paces(replace(shape, paces={"video": video(rate)}), published))
+                    run = await self.measured(load, sfu, self._seconds)
+            except (LoadError, NotRun) as error:
+                not_run(name, error)
+                continue
+            name += f" ({run.share:.0%}; {run.counts['received'] / run.counts['seconds']:,.0f} packets/s)"
+            for percentile in ("p50", "p99"):
+                aim = {"aim": "<= 3 ms"} if (contestant, percentile) == (CallCluster, "p99") else {}
+                report(f"{name}: {percentile}", "ms", [run.counts["latency"][percentile] / 1000], **aim)
+
+    async def fans(self) -> None:
+        """What a subscriber costs, by how many there are; ours alone."""
+        for listeners in FANS:
+            name = f"CPU for each packet, {one_to(listeners).name}"
+            if (run := await self._once(CallCluster, one_to(listeners))) is not None:
+                report(name, "microseconds", [1e6 / run.rate])
+
+    async def memory(self) -> None:
+        """Private memory that members and producers add."""
+        for contestant in self._contestants:
+            try:
+                async with self.room(contestant) as (load, sfu):
+                    await self._memory(load, sfu, contestant)
+            except (LoadError, NotRun) as error:
+                not_run(f"memory, {contestant.title}", error)
+
+    async def _memory(self, load: Load, sfu: Contestant, contestant: type[Contestant]) -> None:
+        ours = contestant is CallCluster
+        first = await sfu.publish(load, "first", ["audio"])
+        await load.connected([one.peer for one in first])
+        before = memory_kib(sfu.pid)
+        idle = [await sfu.publish(load, f"i{number}", ["audio"]) for number in range(IDLE_MEMBERS)]
+        await load.connected([one.peer for some in idle for one in some])
         await asyncio.sleep(WARM_UP_SECONDS)
-        return [await measured(load, sfu, seconds) for _ in range(rounds)]
+        aim = {"aim": "<= 64 KiB"} if ours else {}
+        name = f"memory for each idle participant, {contestant.title}"
+        report(name, "KiB", [(memory_kib(sfu.pid) - before) / IDLE_MEMBERS], **aim)
+        cameras = [await sfu.publish(load, f"c{number}", ["video"]) for number in range(PRODUCERS)]
+        await load.connected([some[0].peer for some in cameras])
+        await sfu.subscribe(load, "watcher")
+        before = memory_kib(sfu.pid)
+        await load.pace([replace(CAMERA, peer=one.peer, mid=one.mid) for some in cameras for one in some])
+        await asyncio.sleep(min(PRODUCER_SECONDS, 3 * self._seconds))
+        aim = {"aim": "<= 1,024 KiB"} if ours else {}
+        name = f"memory for each 720p producer, one watcher, {contestant.title}"
+        report(name, "KiB", [(memory_kib(sfu.pid) - before) / PRODUCERS], **aim)
+
+    def report_noise(self) -> None:
+        """How far to trust the figures."""
+        report("other work on the machine during the runs", "cores", [max(self._elsewhere, default=0.0)])
+
+
+def report(name: str, unit: str, values: list[float], **extra: Any) -> None:
+    """Print one figure."""
+    figure = {"bench": "sfu", "name": name, "unit": unit, "median": statistics.median(values)}
+    print(json.dumps({**figure, "values": values, **extra}), flush=True)
+
+
+def not_run(name: str, error: Exception) -> None:
+    """Print why there is no figure."""
+    print(json.dumps({"bench": "sfu", "name": name, "not_run": str(error)}), flush=True)
+
+
+def names_of(text: str, known: dict[str, Any] | tuple[str, ...]) -> list[str]:
+    """A list from the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: one of the names is not known.
+    """
+    names = [name for name in text.split(",") if name]
+    if unknown := [name for name in names if name not in known]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: there are {', '.join(known)}")
+    return names
+
+
+PARTS = (*SHAPES, "latency", "fans", "memory")
 
 
 async def main() -> None:
+    """Run the parts that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="short runs, for a look")
-    parser.add_argument("--shapes", default=",".join(SHAPES), help="of " + ", ".join(SHAPES))
-    parser.add_argument("--sfus", default=",".join(CONTESTANTS), help="of " + ", ".join(CONTESTANTS))
+    parser.add_argument("--quick", action="store_true", help="one short round of everything, for a look")
+    parser.add_argument("--parts", default=",".join(PARTS), type=lambda text: names_of(text, PARTS))
+    parser.add_argument(
+        "--sfus", default=",".join(CONTESTANTS), type=lambda text: names_of(text, CONTESTANTS)
+    )
     arguments = parser.parse_args()
-    seconds, rounds = (2.0, 1) if arguments.quick else (5.0, 3)
-    for name in arguments.shapes.split(","):
-        for key in arguments.sfus.split(","):
-            try:
-                runs = await run_shape(CONTESTANTS[key], SHAPES[name], seconds, rounds)
-            except (LoadError, NotRun) as error:
-                print(f"{key}, {name}: not run: {error}", file=sys.stderr)
-                continue
-            for run in runs:
-                print(
-                    key,
-                    name,
-                    f"{run.packets / run.cpu_seconds:,.0f}/CPU-s",
-                    f"cpu {run.cpu_seconds / seconds:.2f}",
-                    run.counts,
-                )
+    seconds, rounds = (2.0, 1) if arguments.quick else (5.0, 5)
+    try:
+        generator = build()
+    except LoadError as error:
+        not_run("everything", error)
+        return
+    bench = Bench(generator, seconds, rounds, arguments.sfus)
+    for part in arguments.parts:
+        if part in SHAPES:
+            await bench.throughput(part, SHAPES[part])
+        else:
+            await {"latency": bench.latency, "fans": bench.fans, "memory": bench.memory}[part]()
+    bench.report_noise()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))

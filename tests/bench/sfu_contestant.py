@@ -6,7 +6,7 @@ import itertools
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +69,19 @@ GENERATOR_CORE, SFU_CORE = 0, 1
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, with threads that have ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """User and system time of a process' threads, which must not end while it is measured."""
+    return sum(map(_thread_seconds, Path(f"/proc/{pid}/task").iterdir()))
+
+
+def _thread_seconds(thread: Path) -> float:
+    return int((thread / "schedstat").read_text().split()[0]) / 1e9
+
+
+def busy_seconds() -> float:
+    """Of all cores since the start of the machine, without waiting and idling."""
+    first, _, _ = Path("/proc/stat").read_text().partition("\n")
+    user, nice, system, _idle, _wait, irq, softirq = map(int, first.split()[1:8])
+    return (user + nice + system + irq + softirq) / TICKS
 
 
 def packet_thread() -> int | None:
@@ -91,8 +101,3 @@ def memory_kib(pid: int) -> int:
     return sum(
         int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))
     )
-
-
-def all_but(tracks: Collection[tuple[str, str]], member: str) -> list[str]:
-    """Of (track, owner) the tracks that are not the member's."""
-    return [track for track, owner in tracks if owner != member]

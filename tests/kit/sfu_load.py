@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
 import subprocess
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,14 +50,13 @@ class LineProcess:
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> Any:
+    async def start(cls, argv: Sequence[str]) -> AsyncIterator[LineProcess]:
         """Run ``argv`` until the end of the context; it is told by the end of its input."""
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             limit=LONGEST_LINE,
-            env={**os.environ, **(environment or {})},
         )
         try:
             yield cls(process)
@@ -139,12 +137,16 @@ class Load:
         self.fingerprint = fingerprint
         """SHA-256 of the certificate that all its clients show."""
 
+    @property
+    def pid(self) -> int:
+        """For /proc."""
+        return self._process.pid
+
     @classmethod
     @asynccontextmanager
-    async def start(cls, program: Path, prefix: Sequence[str] = ()) -> Any:
+    async def start(cls, program: Path, prefix: Sequence[str] = ()) -> AsyncIterator[Load]:
         """Run it until the end of the context; ``prefix`` stands before its command line."""
-        async with AsyncExitStack() as stack:
-            process = await stack.enter_async_context(LineProcess.start([*prefix, str(program)]))
+        async with LineProcess.start([*prefix, str(program)]) as process:
             yield cls(process, (await process.line())["fingerprint"])
 
     async def connect(
@@ -213,7 +215,7 @@ class Load:
             "receiving",
         )
 
-    async def _until(self, done: Any, what: str) -> None:
+    async def _until(self, done: Callable[[dict[str, Any]], bool], what: str) -> None:
         deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS
         while True:
             state = await self._process.ask("state")

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Request {
     /// Makes a client and starts its transport.
-    Connect(Connect),
+    Connect(Box<Connect>),
     /// More media that a client is to expect.
     Receive {
         /// Whose.
