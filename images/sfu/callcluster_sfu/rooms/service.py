@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from callcluster_common import redis_keys
 from callcluster_common.bus import SEAT_MS, Bus, RoomState, UnavailableError
@@ -22,8 +22,6 @@ from callcluster_sfu.negotiation import (
     Command,
     Numbers,
     Policy,
-    RemovePeer,
-    RemoveTrack,
     RestartIce,
     SetExtensions,
 )
@@ -33,6 +31,7 @@ from callcluster_sfu.rooms.held import Held
 from callcluster_sfu.rooms.outgoing import Outgoing
 from callcluster_sfu.rooms.says import Answer, Refusal
 from callcluster_sfu.rooms.seat import Effect, Offered, Seat
+from callcluster_sfu.rooms.transports import Plane, Transports
 from callcluster_sfu.sdp.values import IceCredentials
 
 log = logging.getLogger(__name__)
@@ -52,13 +51,6 @@ LOADED_SECONDS = 0.3
 """By how much a full SFU lets an empty one go first."""
 
 
-class Plane(Protocol):
-    """What the service needs of the packet plane."""
-
-    def carry_out(self, command: Command) -> None:
-        """Give an order."""
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Of this process."""
@@ -75,7 +67,7 @@ class Service:
     ) -> None:
         self.draining = False
         self._bus = bus
-        self._plane = plane
+        self._transports = Transports(plane)
         self._pod = pod
         self._policy = policy
         self._limits = limits
@@ -83,9 +75,6 @@ class Service:
         self._numbers = Numbers(secrets.randbelow(2**32 - 1))
         self._uids = itertools.count(1)
         self._rooms: dict[str, Held] = {}
-        self._peers: dict[int, Held] = {}
-        self._tracks: dict[int, int] = {}
-        """The peers that publish them."""
         self._outgoing = Outgoing(bus)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -98,12 +87,12 @@ class Service:
     @property
     def participants(self) -> int:
         """Members with a transport."""
-        return len(self._peers)
+        return len(self._transports)
 
     @property
     def tracks(self) -> int:
         """What they publish."""
-        return len(self._tracks)
+        return self._transports.tracks
 
     @property
     def idle(self) -> bool:
@@ -158,15 +147,14 @@ class Service:
 
     def live(self, track: int, encoding: int) -> None:
         """The first packet of a track's encoding came."""
-        if (peer := self._tracks.get(track)) is not None:
-            held = self._peers[peer]
+        if (held := self._transports.room_of_track(track)) is not None:
             self._perform(held, held.seat.live(track, encoding))
 
     def disconnected(self, peer: int) -> None:
         """The plane has forgotten a transport."""
-        held = self._peers.get(peer)
+        held = self._transports.room_of(peer)
         if held is not None:
-            self._forget_peer(peer)
+            self._transports.forget(peer)
             self._perform(held, held.seat.disconnected(peer))
             self._followed(held)
 
@@ -179,7 +167,7 @@ class Service:
         ):
             return
         log.warning("a transport begins anew: the plane refused its order", extra={"fields": {"why": why}})
-        if (held := self._peers.get(command.peer)) is not None:
+        if (held := self._transports.room_of(command.peer)) is not None:
             self._perform(held, held.seat.reset(command.peer))
 
     # Time
@@ -229,7 +217,7 @@ class Service:
     def _has_space(self) -> bool:
         return (
             len(self._rooms) < self._limits.rooms
-            and len(self._peers) + SPACE_FOR <= self._limits.participants
+            and len(self._transports) + SPACE_FOR <= self._limits.participants
         )
 
     def _uid(self) -> str:
@@ -241,11 +229,11 @@ class Service:
             Room(self._policy, self._numbers),
             fresh=_fresh_credentials,
             session=lambda: secrets.randbelow(2**62),
-            may_connect=lambda: len(self._peers) < self._limits.participants,
+            may_connect=lambda: len(self._transports) < self._limits.participants,
         )
 
     async def _take(self, held: Held) -> None:
-        await asyncio.sleep(LOADED_SECONDS * len(self._peers) / self._limits.participants)
+        await asyncio.sleep(LOADED_SECONDS * len(self._transports) / self._limits.participants)
         state: RoomState | None = None
         try:
             await self._bus.subscribe(held.keys)
@@ -377,24 +365,8 @@ class Service:
                     self._counts.offers["refused"] += 1
                     self._outgoing.say(held, effect)
                 case _:
-                    self._order(held, effect)
+                    self._transports.order(held, effect)
         self._outgoing.tell(held)
-
-    def _order(self, held: Held, command: Command) -> None:
-        match command:
-            case AddPeer(peer=peer):
-                self._peers[peer] = held
-            case RemovePeer(peer):
-                self._forget_peer(peer)
-            case AddTrack(track=track, peer=peer):
-                self._tracks[track] = peer
-            case RemoveTrack(track):
-                self._tracks.pop(track, None)
-        self._plane.carry_out(command)
-
-    def _forget_peer(self, peer: int) -> None:
-        self._peers.pop(peer, None)
-        self._tracks = {track: owner for track, owner in self._tracks.items() if owner != peer}
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
