@@ -1,6 +1,6 @@
 /** Runs in every tab before the page: watches what the browser does with connections, and keeps what calls report. */
 {
-  const seen = (window.seen = { connections: [], descriptions: 0, keys: [], baseKeys: [], events: {}, states: [], warnings: [], messages: [], muteRequests: [] })
+  const seen = (window.seen = { connections: [], descriptions: 0, keys: [], baseKeys: [], events: {}, states: [], warnings: [], messages: [], muteRequests: [], lost: [] })
 
   window.RTCPeerConnection = class extends RTCPeerConnection {
     constructor(configuration) {
@@ -17,6 +17,17 @@
   window.withoutTransforms = async () => {
     const { FrameCrypto } = await import('/sdk/frame_crypto.js')
     FrameCrypto.prototype.attach = () => undefined
+  }
+
+  /** An SFU that says of each track that it is another member's. */
+  window.misledBySfu = async () => {
+    const { SfuLeg } = await import('/sdk/sfu_leg.js')
+    const { told } = SfuLeg.prototype
+    SfuLeg.prototype.told = function ({ tracks, ...state }) {
+      const sids = [...new Set(tracks.map(({ sid }) => sid))]
+      const next = (sid) => sids[(sids.indexOf(sid) + 1) % sids.length]
+      return told.call(this, { ...state, tracks: tracks.map((track) => ({ ...track, sid: next(track.sid) })) })
+    }
   }
 
   window.onlyCodec = (mimeType) => {
@@ -62,7 +73,7 @@
   const show = ({ sid, source, track }) => {
     const id = `${sid}-${source}`
     document.getElementById(id)?.remove()
-    if (!track) return
+    if (!track) return void seen.lost.push(id)
     const element = document.createElement(track.kind)
     Object.assign(element, { id, autoplay: true, muted: track.kind === 'video', srcObject: new MediaStream([track]) })
     document.body.append(element)
@@ -88,8 +99,8 @@
         counts.codecs.push(report.get(line.codecId)?.mimeType)
       }
     }
-    const { keys, events, states, warnings, messages, muteRequests, descriptions } = seen
+    const { keys, events, states, warnings, messages, muteRequests, lost, descriptions } = seen
     const forwarded = open.filter(({ remoteDescription }) => remoteDescription?.sdp.includes('a=ice-lite')).length
-    return { ...counts, connections: open.length, forwarded, keys, ...events, states, warnings, messages, muteRequests, descriptions }
+    return { ...counts, connections: open.length, forwarded, keys, ...events, states, warnings, messages, muteRequests, lost, descriptions }
   }
 }

@@ -59,6 +59,8 @@ export class SfuPeer {
   #lanes = new Map()
   /** @type {Map<string, Place>} by track */
   #places = new Map()
+  /** @type {RTCRtpTransceiver[]} dropped before they were offered */
+  #unoffered = []
   #seq = 0
   /** @type {Offer | null} that has no answer yet */
   #open = null
@@ -111,6 +113,7 @@ export class SfuPeer {
       if (this.#open?.seq !== seq || this.#pc.signalingState !== 'have-local-offer') return
       this.#settle()
       await this.#pc.setRemoteDescription({ type: 'answer', sdp })
+      for (const transceiver of this.#unoffered.splice(0)) this.#stop(transceiver)
     })
   }
 
@@ -208,8 +211,18 @@ export class SfuPeer {
   #drop(track) {
     const { sid, source, transceiver } = /** @type {Place} */ (this.#places.get(track))
     this.#places.delete(track)
-    transceiver.stop()
+    this.#stop(transceiver)
     this.#o.onTrack(sid, source, null)
+  }
+
+  /**
+   * Chromium asks for negotiation for ever on account of a transceiver that was stopped before its first offer.
+   *
+   * @param {RTCRtpTransceiver} transceiver
+   */
+  #stop(transceiver) {
+    if (transceiver.mid === null) this.#unoffered.push(transceiver)
+    else transceiver.stop()
   }
 
   /** One offer at a time: the browser asks for the next one by itself when this one is answered. */
