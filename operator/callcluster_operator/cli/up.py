@@ -42,7 +42,7 @@ BUILT_IN = "default.yaml"
 @click.option(
     "--without",
     multiple=True,
-    type=click.Choice(["redis", "turn"]),
+    type=click.Choice(["redis", "turn", "sfu"]),
     help="Do as if its program were not installed.",
 )
 @click.option("--check", "is_check", is_flag=True, help="Place a call by itself, report and end.")

@@ -14,7 +14,7 @@ from callcluster_operator.reconciler import Reconciler
 logger = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 2.0
-"""Load reports change without an event. Asking three processes on this machine costs next to nothing."""
+"""Load reports change without an event. Asking a few processes on this machine costs next to nothing."""
 ERROR_SECONDS = 1.0
 
 

@@ -16,7 +16,7 @@ from callcluster_operator.planning import names
 
 CLUSTER = "cluster"
 """What is said of the whole."""
-COMPONENTS = (names.REDIS, names.TURN, names.SIGNALING)
+COMPONENTS = (names.REDIS, names.TURN, names.SFU, names.SIGNALING)
 NOT_READY = "not ready"
 _STARTING = frozenset({CREATING, STARTING, TERMINATING})
 """Reasons that pass by themselves."""
@@ -25,13 +25,18 @@ _FOR_PEOPLE = {
     (conditions.READY, "NameTaken"): CLUSTER,
     (conditions.SIGNALING_AVAILABLE, "SecretMissing"): names.SIGNALING,
     (conditions.TURN_AVAILABLE, "SecretMissing"): names.TURN,
+    (conditions.SFU_CAPACITY_AVAILABLE, "SecretMissing"): names.SFU,
 }
 """Conditions that only people can do something about, and of what each tells."""
 _ADVICE = {
     (names.TURN, PortBusyError.reason): "takes other ports",
     (names.TURN, ProgramMissingError.reason): "calls work without relay",
+    (names.SFU, PortBusyError.reason): "takes other ports",
+    (names.SFU, ProgramMissingError.reason): "group calls run as a mesh",
 }
 """What to add to the reason why a component does not run."""
+_PROTOCOLS = {names.TURN: " (UDP, TCP)", names.SFU: " (UDP)"}
+"""Of the ports that are shown, where that is not HTTP or Redis' own."""
 
 
 def to_do(callcluster: Object) -> dict[str, str]:
@@ -67,8 +72,7 @@ def lines(pods: Sequence[Object], signaling_url: str) -> dict[str, str]:
 def _address(component: str, pods: Sequence[Object]) -> str:
     """Where other programs reach a component: the first port of each of its pods."""
     ports = [str(pod["spec"]["containers"][0]["ports"][0]["containerPort"]) for pod in pods]
-    protocols = " (UDP, TCP)" if component == names.TURN else ""
-    return f"{LOOPBACK}:{', '.join(ports)}{protocols}"
+    return f"{LOOPBACK}:{', '.join(ports)}{_PROTOCOLS.get(component, '')}"
 
 
 def _line(component: str, pods: Sequence[Object], place: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 from collections.abc import Sequence
@@ -60,7 +61,7 @@ class InstalledPrograms:
         return self._find(names.TURN, "turnserver") is not None
 
     def program(self, pod: Object) -> tuple[str, ...]:
-        """The program of a signaling, TURN or Redis pod."""
+        """The program of a signaling, TURN, SFU or Redis pod."""
         match component_of(pod):
             case names.SIGNALING:
                 return (sys.executable, "-m", "callcluster_signaling")
@@ -68,6 +69,11 @@ class InstalledPrograms:
                 if not self.has_turn():
                     raise ProgramMissingError(self.missing(names.TURN, "coturn"))
                 return (sys.executable, "-m", "callcluster_turn")
+            case names.SFU:
+                lacking = self._sfu_lacks()
+                if lacking is not None:
+                    raise ProgramMissingError(lacking)
+                return (sys.executable, "-m", "callcluster_sfu")
             case names.REDIS:
                 server = self._find(names.REDIS, "redis-server")
                 if server is None:
@@ -89,6 +95,15 @@ class InstalledPrograms:
         if component in self._without:
             return f"{package} was left out (--without {component})"
         return f"{package} is not installed; install it, e.g. with: apt install {package}"
+
+    def _sfu_lacks(self) -> str | None:
+        if names.SFU in self._without:
+            return self.missing(names.SFU, "the SFU")
+        if importlib.util.find_spec("callcluster_plane") is None:
+            return "its packet plane is not built; build it with: requirements/plane"
+        if not self.has_redis():
+            return f"it needs Redis, and {self.missing(names.REDIS, 'redis-server')}"
+        return None
 
     def _find(self, component: str, name: str) -> str | None:
         return None if component in self._without else shutil.which(name, path=self._search_path)

@@ -43,6 +43,24 @@ def test_a_program_that_is_left_out_is_missing_and_says_so(tmp_path: Path) -> No
         InstalledPrograms(str(tmp_path), frozenset({"turn"})).program(pod(names.TURN))
 
 
+def test_an_sfu_needs_its_plane_and_a_redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def found(name: str) -> object:
+        asked.append(name)
+        return object()
+
+    monkeypatch.setattr("importlib.util.find_spec", found)
+    with pytest.raises(ProgramMissingError, match="it needs Redis, and redis-server is not installed"):
+        InstalledPrograms(str(tmp_path)).program(pod(names.SFU))
+    program(tmp_path, "redis-server")
+    assert InstalledPrograms(str(tmp_path)).program(pod(names.SFU))[1:] == ("-m", "callcluster_sfu")
+    assert set(asked) == {"callcluster_plane"}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ProgramMissingError, match="build it with: requirements/plane"):
+        InstalledPrograms(str(tmp_path)).program(pod(names.SFU))
+
+
 def test_an_unknown_component_is_refused() -> None:
     with pytest.raises(UnsupportedError):
         InstalledPrograms("").program(pod("other"))
