@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import secrets
 import signal
 from collections.abc import Coroutine, Mapping
-from pathlib import Path
 from typing import Any, assert_never
 
 from callcluster_common import keyset, watched_file
@@ -33,6 +31,7 @@ from callcluster_sfu.plane import (
     Refused,
 )
 from callcluster_sfu.rooms.service import Limits, Service
+from callcluster_sfu.sdp.values import Fingerprint
 from callcluster_sfu.settings import Settings, addresses_in
 
 log = logging.getLogger(__name__)
@@ -60,6 +59,8 @@ class SFUServer:
         self._lag = 0.0
         self._control_keys: KeySet | None = None
         self._background: list[asyncio.Task[None]] = []
+        self._fingerprint: Fingerprint
+        self._ports: dict[str, int]
         self._plane: PacketPlane
         self._health: Health
         self.service: Service
@@ -76,7 +77,7 @@ class SFUServer:
         )
 
     async def start(self) -> None:
-        """Bind the ports and listen for rooms.
+        """Bind the ports; no room is taken before :meth:`serve`.
 
         Raises:
             StartError: a port can't be used.
@@ -96,12 +97,11 @@ class SFUServer:
             raise StartError(
                 f"SFU_HOST and SFU_PORT {settings.port} can't be used: {error}; free it or set another one"
             ) from None
-        addresses = tuple(HostAddress(address, self._plane.port) for address in settings.addresses)
+        self._fingerprint = own.fingerprint
         self.service = Service(
             self._bus,
             self._plane,
             pod=self._pod,
-            policy=Policy(addresses, own.fingerprint),
             limits=Limits(settings.max_rooms, settings.max_participants),
             counts=self._counts,
         )
@@ -119,8 +119,25 @@ class SFUServer:
             task = asyncio.create_task(work)
             task.add_done_callback(self._stopped)
             self._background.append(task)
-        fields = {"port": self._plane.port, "control": control, "pod": settings.pod_name, "id": self._pod}
-        log.info("serving", extra={"fields": fields})
+        self._ports = {"port": self._plane.port, "control": control}
+
+    async def serve(self) -> None:
+        """Take rooms, as soon as it is known where clients reach the UDP port.
+
+        Raises:
+            SettingError: the file of addresses holds what are none.
+        """
+        settings = self._settings
+        addresses = settings.addresses
+        if settings.addresses_file is not None:
+            log.info("waiting for the address that clients are to use")
+            async for data in watched_file.contents(settings.addresses_file):
+                if text := data.decode(errors="replace").strip():
+                    addresses = addresses_in(text, settings.listen_host, "SFU_ADDRESSES_FILE")
+                    break
+        candidates = tuple(HostAddress(address, self._plane.port) for address in addresses)
+        self.service.policy = Policy(candidates, self._fingerprint)
+        log.info("serving", extra={"fields": {**self._ports, "pod": settings.pod_name, "id": self._pod}})
 
     def drain(self) -> None:
         """Let others take the rooms, and go on forwarding. Returns at once."""
@@ -175,6 +192,8 @@ class SFUServer:
     def _ready(self) -> str | None:
         if self.service.draining:
             return "draining"
+        if self.service.policy is None:
+            return "waiting for the address that clients are to use"
         return self._alive() or (None if self._bus.up else "no connection to Redis")
 
     def _report(self) -> SFUReport:
@@ -242,39 +261,28 @@ async def run(settings: Settings) -> int:
     asked, forced = asyncio.Event(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: forced.set() if asked.is_set() else asked.set())
-    if settings.addresses_file is not None:
-        log.info("waiting for the address that clients are to use")
-        known = asyncio.ensure_future(_addresses(settings.addresses_file, settings.listen_host))
-        await _first(asked.wait(), asyncio.wait([known]))
-        if asked.is_set():
-            known.cancel()
-            return 0
-        settings = dataclasses.replace(settings, addresses=known.result())
     server = SFUServer(settings, RedisBus(settings.redis_url, "sfu"))
     await server.start()
-    await _first(asked.wait(), server.failed.wait())
-    if not server.failed.is_set():
-        server.drain()
-        deadline = asyncio.sleep(settings.drain_seconds)
-        await _first(server.drained(), forced.wait(), server.failed.wait(), deadline)
-    await server.stop()
+    try:
+        await _first(server.serve(), asked.wait(), server.failed.wait())
+        await _first(asked.wait(), server.failed.wait())
+        if not server.failed.is_set():
+            server.drain()
+            deadline = asyncio.sleep(settings.drain_seconds)
+            await _first(server.drained(), forced.wait(), server.failed.wait(), deadline)
+    finally:
+        await server.stop()
     log.info("stopped")
     return 1 if server.failed.is_set() else 0
 
 
-async def _addresses(file: Path, listen_host: str) -> tuple[str, ...]:
-    """What the file says as soon as it says anything."""
-    async for data in watched_file.contents(file):
-        if data.strip():
-            return addresses_in(data.decode(errors="replace"), listen_host, "SFU_ADDRESSES_FILE")
-    raise AssertionError("a file is followed for ever")
-
-
 async def _first(*waits: Coroutine[Any, Any, object]) -> None:
-    """Wait for one of them."""
+    """Wait for one of them, and raise what it raised."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
         for task in tasks:
             task.cancel()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from kit.eventually import eventually
+from kit.ports import free_port
 from kit.redis_server import RedisServer
 from kit.sfu_process import NEEDS_PLANE, SFUProcess
 
@@ -19,6 +20,7 @@ def waiting(redis_server: RedisServer, tmp_path: Path) -> Iterator[tuple[SFUProc
     """A process that has no address yet, and the file that is to tell it."""
     file = tmp_path / "external-address"
     file.write_text("")
+    control = free_port()
     process = SFUProcess(
         {
             "PATH": os.environ["PATH"],
@@ -27,10 +29,11 @@ def waiting(redis_server: RedisServer, tmp_path: Path) -> Iterator[tuple[SFUProc
             "SFU_PORT": "0",
             "SFU_ADDRESSES_FILE": str(file),
             "CONTROL_HOST": "127.0.0.1",
-            "CONTROL_PORT": "0",
+            "CONTROL_PORT": str(control),
             "SOCKET_BUFFER_BYTES": "65536",
         }
     )
+    process.control = control
     try:
         yield process, file
     finally:
@@ -48,6 +51,12 @@ async def test_it_serves_as_soon_as_the_file_tells_the_address(waiting: tuple[SF
     file.write_text("127.0.0.1")
     process.await_serving()
     await eventually(lambda: process.get("/healthz", bearer=None)[0] == 200)
+
+
+async def test_it_is_well_while_it_waits(waiting: tuple[SFUProcess, Path]) -> None:
+    process, _ = waiting
+    await waits(process)
+    await eventually(lambda: process.get("/healthz", bearer=None) == (200, "ok\n"))
 
 
 async def test_it_ends_at_once_while_it_waits(waiting: tuple[SFUProcess, Path]) -> None:

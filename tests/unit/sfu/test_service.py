@@ -57,10 +57,10 @@ class House:
             self.bus,
             self.plane,
             pod="sfu",
-            policy=POLICY,
             limits=Limits(rooms=2, participants=3),
             counts=self.counts,
         )
+        self.service.policy = POLICY
         self.said: dict[str, list[AnswerRelay | SfuRefused | Sfu]] = {}
         self.pods: Counter[str] = Counter()
         self.claim = ""
@@ -339,6 +339,13 @@ async def test_no_more_rooms_and_participants_than_the_limits(house: House) -> N
     house.service.on_wanted(redis_keys.room("another").name)
     await house.settle()
     assert house.service.rooms == 1
+
+
+async def test_no_seat_is_taken_before_clients_could_be_told_where_to_go(house: House) -> None:
+    house.service.policy = None
+    await house.join("ann")
+    house.service.on_wanted(ROOM.name)
+    assert house.service.idle
 
 
 async def test_after_an_outage_everybody_is_told_again(house: House) -> None:

@@ -62,14 +62,13 @@ class Limits:
 class Service:
     """All rooms of this process. Implements what a bus calls."""
 
-    def __init__(
-        self, bus: Bus, plane: Plane, *, pod: str, policy: Policy, limits: Limits, counts: Counts
-    ) -> None:
+    def __init__(self, bus: Bus, plane: Plane, *, pod: str, limits: Limits, counts: Counts) -> None:
+        self.policy: Policy | None = None
+        """Of rooms to come; without one no seat is taken."""
         self.draining = False
         self._bus = bus
         self._transports = Transports(plane)
         self._pod = pod
-        self._policy = policy
         self._limits = limits
         self._counts = counts
         self._numbers = Numbers(secrets.randbelow(2**32 - 1))
@@ -103,9 +102,10 @@ class Service:
 
     def on_wanted(self, room: str) -> None:
         """See the bus: a room looks for an SFU."""
-        if not self.draining and room not in self._rooms and self._has_space():
-            held = self._rooms[room] = Held(redis_keys.named(room), self._new_seat())
-            self._spawn(self._take(held))
+        if self.policy is None or self.draining or room in self._rooms or not self._has_space():
+            return
+        held = self._rooms[room] = Held(redis_keys.named(room), self._new_seat(self.policy))
+        self._spawn(self._take(held))
 
     def on_entry(self, room: str, epoch: str, off: int, line: bytes) -> None:
         """See the bus: a line of a room that is served."""
@@ -223,10 +223,10 @@ class Service:
     def _uid(self) -> str:
         return f"{self._pod}.{next(self._uids)}"
 
-    def _new_seat(self) -> Seat:
+    def _new_seat(self, policy: Policy) -> Seat:
         return Seat(
             self._uid(),
-            Room(self._policy, self._numbers),
+            Room(policy, self._numbers),
             fresh=_fresh_credentials,
             session=lambda: secrets.randbelow(2**62),
             may_connect=lambda: len(self._transports) < self._limits.participants,
