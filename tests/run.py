@@ -174,7 +174,7 @@ def cargo(crate: Path) -> Callable[[Tier], Outcome]:
     def run(tier: Tier) -> Outcome:
         outcome = Outcome()
         for words in (
-            ("fmt", "--all", "--check"),
+            ("fmt", "--check"),
             ("clippy", "--quiet", "--locked", "--all-targets", "--", "-D", "warnings"),
             ("test", "--quiet", "--locked"),
         ):

@@ -2,7 +2,8 @@
 
 Each benchmark is a script of its own that prints one JSON line a figure: bench, name, unit, median, values,
 and where there is a peer beside it, ratio, ratios and peer; the peer's own figures say of: peer. A figure
-without its command and machine is worth nothing, so both stand in the document.
+without its command and machine is worth nothing, so both stand in the document. A line with name and text
+alone says why a figure is missing, or under which conditions the others hold.
 """
 
 from __future__ import annotations
@@ -85,10 +86,9 @@ BENCHMARKS = (
         "system calls and the kernel's network work included. Each SFU is alone on one core, the "
         "clients are on another, and the SFUs take turns, round by round. The clients' protocol is "
         "str0m's (ICE, DTLS, SRTP); clients that open what they get answer with transport-wide "
-        "feedback, reports and NACKs. All SFUs were offered the same ciphers. Ours is the packet "
-        "plane with its rooms in Python, without signaling; Janus is the distribution's VideoRoom "
-        "with one event loop and ICE-lite; LiveKit has one UDP port and batched writes, which hold "
-        "packets for up to 2 ms.\n\n"
+        "feedback, reports and NACKs. Ours is the packet plane with its rooms in Python, without "
+        "signaling; Janus is the distribution's VideoRoom with one event loop and ICE-lite; LiveKit "
+        "has one UDP port and batched writes, which hold packets for up to 2 ms.\n\n"
         "*Video* is 1,000 frames a second of three packets of 1,100 bytes, with 18 further tracks "
         "negotiated and silent; *frame after frame* sends the next when the last has come through; "
         "*saturated* keeps 64 packets on their way, in bursts of 8. In these two, nine of ten clients "
@@ -129,8 +129,8 @@ def number(value: float) -> str:
 
 def row(figure: Figure) -> str:
     """One line of the table."""
-    if "not_run" in figure:
-        return f"| {figure['name']} | not run: {figure['not_run']} | | | |"
+    if "text" in figure:
+        return f"| {figure['name']} | {figure['text']} | | | |"
     spread = (
         f"{number(min(figure['values']))} to {number(max(figure['values']))}"
         if len(figure["values"]) > 1
@@ -216,7 +216,7 @@ def document(results: dict[str, list[Figure]]) -> str:
             + "\n".join(map(row, figures))
             + "\n",
         ]
-        if any("not_run" not in figure for figure in figures):
+        if any("text" not in figure for figure in figures):
             parts.append(f"![{benchmark.title}](images/bench-{benchmark.script}.png)\n")
     return "\n".join(parts)
 
@@ -244,8 +244,8 @@ def main() -> int:
         results[benchmark.script] = figures
         if not arguments.quick:
             kept.write_text(json.dumps(figures))
-            if any("not_run" not in figure for figure in figures):
-                plot(benchmark, figures)
+            if measured := [figure for figure in figures if "text" not in figure]:
+                plot(benchmark, measured)
     if not arguments.quick:
         DOCUMENT.write_text(document(results))
         print(f"\nwrote {DOCUMENT.relative_to(ROOT)}")

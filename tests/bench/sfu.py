@@ -52,6 +52,7 @@ IDLE_MEMBERS = 50
 PRODUCERS, PRODUCER_SECONDS = 10, 15.0
 CAMERA = video(57.0)
 """720p at 1.5 Mb/s."""
+MEMORY = (("idle participant", "<= 64 KiB"), ("720p producer with one watcher", "<= 1,024 KiB"))
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Bench:
         self._rounds = rounds
         self._contestants = [CONTESTANTS[name] for name in names]
         self._elsewhere: list[float] = []
+        self._profiles: dict[str, set[str]] = {}
 
     @asynccontextmanager
     async def room(self, contestant: type[Contestant]) -> AsyncIterator[tuple[Load, Contestant]]:
@@ -134,19 +136,20 @@ class Bench:
                     ratios = [run.rate / peer.rate for run, peer in zip(some, peers[best], strict=False)]
                     extra |= {"ratio": statistics.median(ratios), "ratios": ratios, "peer": best.title}
             name = f"{shape.name}, {contestant.title}"
-            report(name, "packets per CPU-second", [run.rate for run in some], **extra)
+            report(name, "packets per CPU-second", [run.rate for run in some], **of(contestant), **extra)
         for contestant, some in done.items():
             name = f"{shape.name}, {contestant.title}"
             if any(run.lost for run in some):
-                report(f"{name}: lost", "% of packets", [run.lost for run in some])
+                report(f"{name}: lost", "% of packets", [run.lost for run in some], **of(contestant))
             if not shape.counts_only:
                 latency = [run.counts["latency"]["p99"] / 1000 for run in some]
-                report(f"{name}: latency p99", "ms", latency)
+                report(f"{name}: latency p99", "ms", latency, **of(contestant))
 
     async def _once(self, contestant: type[Contestant], shape: Shape) -> Run | None:
         try:
             async with self.room(contestant) as (load, sfu):
                 await settle(load, sfu, shape)
+                self._profiles.setdefault(contestant.title, set()).update(await load.profiles())
                 await asyncio.sleep(WARM_UP_SECONDS)
                 return await self.measured(load, sfu, self._seconds)
         except (LoadError, NotRun) as error:
@@ -174,7 +177,8 @@ class Bench:
             name += f" ({run.share:.0%}; {run.counts['received'] / run.counts['seconds']:,.0f} packets/s)"
             for percentile in ("p50", "p99"):
                 aim = {"aim": "<= 3 ms"} if (contestant, percentile) == (CallCluster, "p99") else {}
-                report(f"{name}: {percentile}", "ms", [run.counts["latency"][percentile] / 1000], **aim)
+                value = run.counts["latency"][percentile] / 1000
+                report(f"{name}: {percentile}", "ms", [value], **of(contestant), **aim)
 
     async def fans(self) -> None:
         """What a subscriber costs, by how many there are; ours alone."""
@@ -185,36 +189,39 @@ class Bench:
 
     async def memory(self) -> None:
         """Private memory that members and producers add."""
+        found: dict[type[Contestant], tuple[float, float]] = {}
         for contestant in self._contestants:
             try:
                 async with self.room(contestant) as (load, sfu):
-                    await self._memory(load, sfu, contestant)
+                    found[contestant] = await self._memory(load, sfu)
             except (LoadError, NotRun) as error:
                 not_run(f"memory, {contestant.title}", error)
+        for at, (what, aim) in enumerate(MEMORY):
+            for contestant, some in found.items():
+                extra = {"aim": aim} if contestant is CallCluster else of(contestant)
+                report(f"memory for each {what}, {contestant.title}", "KiB", [some[at]], **extra)
 
-    async def _memory(self, load: Load, sfu: Contestant, contestant: type[Contestant]) -> None:
-        ours = contestant is CallCluster
+    async def _memory(self, load: Load, sfu: Contestant) -> tuple[float, float]:
+        """KiB for each idle member, who has offered a microphone, and for each camera that one watches."""
         first = await sfu.publish(load, "first", ["audio"])
         await load.connected([one.peer for one in first])
         before = memory_kib(sfu.pid)
         idle = [await sfu.publish(load, f"i{number}", ["audio"]) for number in range(IDLE_MEMBERS)]
         await load.connected([one.peer for some in idle for one in some])
         await asyncio.sleep(WARM_UP_SECONDS)
-        aim = {"aim": "<= 64 KiB"} if ours else {}
-        name = f"memory for each idle participant, {contestant.title}"
-        report(name, "KiB", [(memory_kib(sfu.pid) - before) / IDLE_MEMBERS], **aim)
+        each = (memory_kib(sfu.pid) - before) / IDLE_MEMBERS
         cameras = [await sfu.publish(load, f"c{number}", ["video"]) for number in range(PRODUCERS)]
         await load.connected([some[0].peer for some in cameras])
         await sfu.subscribe(load, "watcher")
         before = memory_kib(sfu.pid)
         await load.pace([replace(CAMERA, peer=one.peer, mid=one.mid) for some in cameras for one in some])
         await asyncio.sleep(min(PRODUCER_SECONDS, 3 * self._seconds))
-        aim = {"aim": "<= 1,024 KiB"} if ours else {}
-        name = f"memory for each 720p producer, one watcher, {contestant.title}"
-        report(name, "KiB", [(memory_kib(sfu.pid) - before) / PRODUCERS], **aim)
+        return each, (memory_kib(sfu.pid) - before) / PRODUCERS
 
-    def report_noise(self) -> None:
-        """How far to trust the figures."""
+    def report_conditions(self) -> None:
+        """How alike the SFUs ran, and how far to trust the figures."""
+        for title, profiles in self._profiles.items():
+            report_text(f"SRTP profile, {title}", ", ".join(profiles))
         report("other work on the machine during the runs", "cores", [max(self._elsewhere, default=0.0)])
 
 
@@ -224,9 +231,19 @@ def report(name: str, unit: str, values: list[float], **extra: Any) -> None:
     print(json.dumps({**figure, "values": values, **extra}), flush=True)
 
 
+def of(contestant: type[Contestant]) -> dict[str, str]:
+    """How a figure says whose it is."""
+    return {} if contestant is CallCluster else {"of": "peer"}
+
+
+def report_text(name: str, text: str) -> None:
+    """Print what stands in a figure's place."""
+    print(json.dumps({"bench": "sfu", "name": name, "text": text}), flush=True)
+
+
 def not_run(name: str, error: Exception) -> None:
     """Print why there is no figure."""
-    print(json.dumps({"bench": "sfu", "name": name, "not_run": str(error)}), flush=True)
+    report_text(name, f"not run: {error}")
 
 
 def names_of(text: str, known: dict[str, Any] | tuple[str, ...]) -> list[str]:
@@ -265,7 +282,7 @@ async def main() -> None:
             await bench.throughput(part, SHAPES[part])
         else:
             await {"latency": bench.latency, "fans": bench.fans, "memory": bench.memory}[part]()
-    bench.report_noise()
+    bench.report_conditions()
 
 
 if __name__ == "__main__":

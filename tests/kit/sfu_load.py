@@ -196,6 +196,10 @@ class Load:
         """Counts since the last call; see the generator's ``tally.rs``."""
         return await self._process.ask("measure")
 
+    async def profiles(self) -> list[str]:
+        """The SRTP profiles that the SFU chose."""
+        return sorted((await self._process.ask("state"))["profiles"])
+
     async def connected(self, peers: Collection[int]) -> None:
         """Wait until the transports are up.
 

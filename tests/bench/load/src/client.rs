@@ -14,6 +14,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{Extension, ExtensionMap, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc, RtcConfig};
 
+use crate::ciphers;
 use crate::payload::{self, Picture, Stamp};
 use crate::request::{Connect, Kind, Track};
 use crate::tally::Tally;
@@ -97,6 +98,7 @@ impl Client {
         let local = IceCreds { ufrag: connect.local.ufrag.clone(), pass: connect.local.password.clone() };
         let remote = IceCreds { ufrag: connect.remote.ufrag.clone(), pass: connect.remote.password.clone() };
         let mut rtc = RtcConfig::new()
+            .set_crypto_provider(ciphers::provider())
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_opus(true, false)

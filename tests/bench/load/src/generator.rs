@@ -10,6 +10,7 @@ use serde_json::json;
 use str0m::config::DtlsCert;
 use str0m::crypto::from_feature_flags;
 
+use crate::ciphers;
 use crate::client::Client;
 use crate::request::{Pace, Request, State};
 use crate::schedule::{Due, Timetable};
@@ -108,6 +109,7 @@ impl Generator {
         State {
             connected: those(|client| client.connected && client.is_alive()),
             dead: those(|client| !client.is_alive()),
+            profiles: ciphers::chosen(),
             streams: self.clients.iter().map(|(peer, client)| (*peer, client.streams())).collect(),
         }
     }

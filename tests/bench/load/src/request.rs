@@ -121,6 +121,8 @@ pub struct State {
     pub connected: Vec<u32>,
     /// Transports that have ended.
     pub dead: Vec<u32>,
+    /// How many transports use which SRTP profile, since the start.
+    pub profiles: BTreeMap<String, usize>,
     /// How many streams brought each client media since it is there.
     pub streams: BTreeMap<u32, usize>,
 }

@@ -140,6 +140,9 @@ fn what_a_client_sends_is_opened_and_counted_by_the_others() {
     call.forward(1, 2);
     call.forward(2, 3);
     call.until("connected", |state| state["connected"] == json!([1, 2, 3]));
+    let state = call.ask(&json!({"op": "state"}));
+    let profiles = state["profiles"].as_object().unwrap().values();
+    assert_eq!(profiles.filter_map(Value::as_u64).sum::<u64>(), 3, "{state}");
     // Key frames that the plane asks the silent publisher for.
     call.until("media", |state| state["streams"] == json!({"1": 0, "2": 1, "3": 1}));
     let pace = json!({"peer": 1, "mid": "0", "size": 1100, "packets": 3, "rate": 100.0});
