@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 
@@ -14,7 +16,7 @@ from kit.sfu_process import NEEDS_PLANE, SFUProcess, sfu
 from kit.sig_client import MODERATOR, SigClient, token
 from kit.signaling_server import SignalingProcess, signaling
 
-pytestmark = [pytest.mark.redis, NEEDS_PLANE]
+pytestmark = [pytest.mark.redis, pytest.mark.timeout(120), NEEDS_PLANE]
 
 SECRET = bytes(range(32))
 OTHER_SECRET = bytes(range(1, 33))
@@ -143,8 +145,40 @@ async def test_a_drained_sfu_hands_its_call_over_and_ends(redis_server: RedisSer
         drained.terminate()
         await eventually(lambda: all(other.serves(route) for route in routes(*members)), within=20)
         await hear_each_other(*members)
-        assert drained.ended() == 0
+        assert await asyncio.to_thread(drained.ended) == 0
         assert "Traceback" not in drained.text
+
+
+async def test_a_frozen_sfu_that_lost_its_seat_lets_go_of_the_room(
+    redis_server: RedisServer, call: Call
+) -> None:
+    with sfu(redis_server.url) as one, sfu(redis_server.url) as two:
+        members = await call.three()
+        frozen, other = (one, two) if one.serves(routes(*members)[0]) else (two, one)
+        frozen.process.send_signal(signal.SIGSTOP)
+        try:
+            await eventually(lambda: all(other.serves(route) for route in routes(*members)), within=20)
+        finally:
+            frozen.process.send_signal(signal.SIGCONT)
+        await hear_each_other(*members)
+        await eventually(
+            lambda: (frozen.report()["rooms"], frozen.report()["participants"]) == (0, 0), within=20
+        )
+        assert other.report()["rooms"] == 1
+
+
+async def test_a_drain_ends_when_its_time_is_up_whoever_is_left(
+    redis_server: RedisServer, call: Call
+) -> None:
+    with sfu(redis_server.url, DRAIN_SECONDS="1") as alone:
+        members = await call.three()
+        alone.terminate()
+        assert await asyncio.to_thread(alone.ended) == 0
+        # It said goodbye: nobody has to find out by silence.
+        await eventually(
+            lambda: all(m.connection is not None and m.connection.state == "closed" for m in members),
+            within=5,
+        )
 
 
 async def test_media_goes_on_without_signaling(redis_server: RedisServer, server: SFUProcess) -> None:
