@@ -132,7 +132,9 @@ class Member:
         self._tries = None if retry else len(self.settings.urls)
         self._client.start()
         try:
-            await asyncio.wait_for(asyncio.shield(self._in_room), timeout)
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the result.
+            async with asyncio.timeout(timeout):
+                await asyncio.shield(self._in_room)
         except TimeoutError:
             raise SignalingError("unreachable", self.last_error) from None
 

@@ -49,7 +49,8 @@ async def probe(settings: ProbeSettings) -> Report:
     started = time.monotonic()
     call = _Call(settings)
     try:
-        report = await asyncio.wait_for(call.run(), settings.timeout)
+        async with asyncio.timeout(settings.timeout):
+            report = await call.run()
     except ProbeError as failure:
         report = Report(ok=False, error=str(failure))
     except TimeoutError:

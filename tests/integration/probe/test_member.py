@@ -106,3 +106,15 @@ async def test_a_refusal_carries_the_servers_words(signaling):
                 await late.start()
         finally:
             await late.close()
+
+
+async def test_a_join_that_is_given_up_as_it_succeeds_is_given_up(signaling):
+    async with asyncio.timeout(20):
+        member = LightMember(settings(signaling, room="given-up"))
+        try:
+            join = asyncio.create_task(member.member.join(15, retry=False))
+            member.member._in_room.add_done_callback(lambda _: join.cancel())
+            with pytest.raises(asyncio.CancelledError):
+                await join
+        finally:
+            await member.close()
