@@ -329,6 +329,30 @@ async def test_a_transport_whose_order_the_plane_refused_begins_anew(house: Hous
     assert house.service.participants == house.service.tracks == 0
 
 
+async def test_a_mistake_of_ours_that_a_member_finds_costs_that_member_alone(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await house.seated("ann", "bob")
+    await house.offer("ann", 1, audio("0"))
+    await house.offer("bob", 1, audio("0"))
+    route = house.told("ann").d.route
+
+    def mistake(*_: object, **__: object) -> None:
+        raise KeyError("192.0.2.1")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("callcluster_sfu.room.room.negotiate", mistake)
+        await house.offer("ann", 2, audio("0"))
+    assert house.told("ann").d.route != route
+    assert len(house.plane.peers) == 1
+    assert house.told("bob").d.tracks == []
+    await house.offer("ann", 1, audio("0"))
+    assert len(house.plane.peers) == 2
+    assert house.counts.failures == 1
+    assert "192.0.2.1" not in caplog.text
+    house.counts.failures = 0
+
+
 async def test_no_more_rooms_and_participants_than_the_limits(house: House) -> None:
     await house.seated("ann", "bob", "cid", "dan")
     for name in ("ann", "bob", "cid"):

@@ -173,6 +173,13 @@ class Seat:
         """The plane refused what a transport needs: begin it anew."""
         return [RemovePeer(peer), *self.disconnected(peer)]
 
+    def begin_anew(self, sid: str) -> list[Effect]:
+        """End all that a member has, whatever state it is in, and give it another route."""
+        effects = self._translated(self._room.dismiss(sid))
+        self._routes.pop(sid, None)
+        self._come(sid)
+        return effects
+
     # What is to be told
 
     def repeat(self) -> None:

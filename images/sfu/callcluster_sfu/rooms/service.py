@@ -350,10 +350,18 @@ class Service:
 
     def _take_post(self, held: Held, post: ToSfu) -> None:
         request = frames.request(post)
-        if isinstance(request, Offered):
-            self._perform(held, held.seat.offered(request))
-        else:
-            self._perform(held, held.seat.wished(request.sid, request.wishes))
+        try:
+            if isinstance(request, Offered):
+                effects = held.seat.offered(request)
+            else:
+                effects = held.seat.wished(request.sid, request.wishes)
+        except Exception as error:
+            # Members write the descriptions: a mistake of ours that one finds must cost nobody else a call.
+            # Its message may quote the description, so that it is not logged.
+            self._counts.failures += 1
+            log.error("a request could not be handled", extra={"fields": {"error": type(error).__name__}})
+            effects = held.seat.begin_anew(post.sid)
+        self._perform(held, effects)
 
     def _perform(self, held: Held, effects: Iterable[Effect]) -> None:
         for effect in effects:
