@@ -1,9 +1,10 @@
 """Runs the benchmarks, prints the figures, and writes docs/benchmarks.md with plots.
 
 Each benchmark is a script of its own that prints one JSON line a figure: bench, name, unit, median, values,
-and where there is a peer beside it, ratio, ratios and peer; the peer's own figures say of: peer. A figure
-without its command and machine is worth nothing, so both stand in the document. A line with name and text
-alone says why a figure is missing, or under which conditions the others hold.
+and where there is a peer beside it, ratio, ratios and peer; the peer's own figures say of: peer. Points of
+a curve have x, and over, which says what x is. A figure without its command and machine is worth
+nothing, so both stand in the document. A line with name and text alone says why a figure is missing, or
+under which conditions the others hold.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ DOCUMENT = ROOT / "docs" / "benchmarks.md"
 IMAGES = ROOT / "docs" / "images"
 RESULTS = ROOT / ".cache" / "bench"
 OURS, PEER = "#2f6f8f", "#b9bfc4"
+CURVE = 8.0
+"""Height of a panel with a curve, in bars."""
 
 Figure = dict[str, Any]
 
@@ -146,18 +149,38 @@ def of_peer(figure: Figure) -> bool:
     return figure.get("of") == "peer"
 
 
+def is_curve(figures: list[Figure]) -> bool:
+    """Whether they are points of one curve, over their x."""
+    return all("x" in figure for figure in figures)
+
+
+def span(figures: list[Figure]) -> float:
+    """The height of a panel, in bars."""
+    if is_curve(figures):
+        return CURVE
+    return sum(0.75 if of_peer(figure) else 1.15 for figure in figures)
+
+
 def plot(benchmark: Benchmark, figures: list[Figure]) -> Path:
     """Bars of the medians with all values as dots, one panel a unit; a peer's bar clings to ours."""
     panels_of = {
         unit: [figure for figure in figures if figure["unit"] == unit]
         for unit in dict.fromkeys(figure["unit"] for figure in figures)
     }
-    spans = [sum(0.75 if of_peer(figure) else 1.15 for figure in some) for some in panels_of.values()]
+    spans = [span(some) for some in panels_of.values()]
     drawing, panels = pyplot.subplots(
         len(spans), 1, figsize=(9, sum(0.4 * span + 0.8 for span in spans)), squeeze=False,
         height_ratios=[span + 1 for span in spans],
     )  # fmt: skip
     for panel, (unit, some) in zip(panels[:, 0], panels_of.items(), strict=True):
+        panel.spines[["top", "right"]].set_visible(False)
+        if is_curve(some):
+            panel.plot(
+                [figure["x"] for figure in some], [figure["median"] for figure in some], "o-", color=OURS
+            )
+            panel.set_xlabel(some[0]["over"])
+            panel.set_ylabel(unit)
+            continue
         place, places = 0.0, []
         for figure in some:
             peer = of_peer(figure)
@@ -169,7 +192,6 @@ def plot(benchmark: Benchmark, figures: list[Figure]) -> Path:
         panel.set_yticks(places, [figure["name"] for figure in some])
         panel.set_xlabel(unit)
         panel.xaxis.set_major_formatter("{x:,g}")
-        panel.spines[["top", "right"]].set_visible(False)
     if any(of_peer(figure) for figure in figures):
         marks = [Patch(color=OURS, label="CallCluster"), Patch(color=PEER, label="the peer beside it")]
         drawing.legend(handles=marks, loc="upper right", ncols=2, frameon=False)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kit.sfu_load import LineProcess, Load, Stream
 from kit.sfu_load_sdp import Far, Side, far, offer, sent_by, stream
@@ -71,7 +72,9 @@ class CallCluster(Contestant):
             await load.receive(known.peer, sent_by(answer["sdp"]))
         return known.peer
 
-    async def _offer(self, member: str, known: _Member, wants: dict[str, tuple[str, str]]) -> dict:
+    async def _offer(
+        self, member: str, known: _Member, wants: dict[str, tuple[str, str]]
+    ) -> dict[str, Any]:
         known.version += 1
         received = [(mid, kind) for mid, (_, kind) in wants.items()]
         sdp = offer(known.side, known.version, known.published, received)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from kit.sfu_load import Load
+from kit.sfu_load import Load, LoadError
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PEERS = itertools.count(1)
 """Numbers of the generator's clients, for all contestants of a run."""
+
+
+ANSWER_SECONDS = 20.0
+T = TypeVar("T")
 
 
 class NotRun(Exception):  # noqa: N818 - not a failure: what stands in the tables in the figure's place
@@ -58,6 +63,19 @@ class Contestant(ABC):
     @abstractmethod
     async def subscribe(self, load: Load, member: str, *, counts_only: bool = False) -> int:
         """Let a member have all that others publish, after all publishing; the number of its client."""
+
+
+async def in_time(what: str, answer: Awaitable[T]) -> T:
+    """What an SFU answers.
+
+    Raises:
+        LoadError: it does not, in time.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await answer
+    except TimeoutError:
+        raise LoadError(f"no answer in time: {what}") from None
 
 
 def pinned(core: int) -> list[str]:

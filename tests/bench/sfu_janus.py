@@ -21,10 +21,9 @@ from kit.eventually import eventually
 from kit.ports import free_port
 from kit.sfu_load import Load, LoadError
 from kit.sfu_load_sdp import Side, answer, far, offer, sent_by, stream
-from sfu_contestant import PEERS, SFU_CORE, Contestant, NotRun, Published, pinned
+from sfu_contestant import PEERS, SFU_CORE, Contestant, NotRun, Published, in_time, pinned
 
 ROOM = 1
-ANSWER_SECONDS = 20.0
 JANUS = """
 general: {{
     configs_folder = "{folder}"
@@ -85,7 +84,7 @@ class Janus(Contestant):
                         async with janus._session():
                             yield janus
                 finally:
-                    process.terminate()
+                    process.kill()
 
     @property
     def pid(self) -> int:
@@ -150,7 +149,10 @@ class Janus(Contestant):
             except aiohttp.ClientConnectionError:
                 return None
 
-        created = await eventually(create)
+        try:
+            created = await eventually(create)
+        except AssertionError:
+            raise LoadError("Janus does not listen") from None
         self._url += f"/{created['data']['id']}"
         polling = asyncio.create_task(self._poll())
         try:
@@ -183,8 +185,7 @@ class Janus(Contestant):
         answered = self._answers[transaction] = asyncio.get_running_loop().create_future()
         message = {"janus": "message", "transaction": transaction, "body": body}
         await self._post(f"/{handle}", message | ({"jsep": jsep} if jsep else {}))
-        async with asyncio.timeout(ANSWER_SECONDS):
-            said = await answered
+        said: dict[str, Any] = await in_time(f"Janus, {body['request']}", answered)
         if "error" in said["plugindata"]["data"]:
             raise LoadError(f"Janus: {said['plugindata']['data']['error']}")
         return said

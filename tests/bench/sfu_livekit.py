@@ -17,9 +17,9 @@ from pathlib import Path
 
 from kit.eventually import eventually
 from kit.ports import free_ports
-from kit.sfu_load import CONNECT_SECONDS, ROOT, Load, LoadError, Stream
+from kit.sfu_load import ROOT, Load, LoadError, Stream
 from kit.sfu_load_sdp import Side, answer, far, offer, sent_by, stream
-from sfu_contestant import PEERS, SFU_CORE, Contestant, NotRun, Published, pinned
+from sfu_contestant import PEERS, SFU_CORE, Contestant, NotRun, Published, in_time, pinned
 from sfu_livekit_signal import Signal, token
 
 VERSION = "v1.13.5"
@@ -135,11 +135,7 @@ class LiveKit(Contestant):
         )
         sides = (Side.new(load.fingerprint), Side.new(load.fingerprint))
         self._members[member] = known = _Member(member, *sides, next(PEERS), signal)
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await connected.wait()
-        except TimeoutError:
-            raise LoadError("LiveKit made no offer in time") from None
+        await in_time("LiveKit's first offer", connected.wait())
         return known
 
     async def _connect(
@@ -175,8 +171,12 @@ def build() -> Path:
     if shutil.which("go") is None:
         raise NotRun("LiveKit is built from its Go module, and go is not installed")
     HOME.mkdir(parents=True, exist_ok=True)
-    (HOME / "go.mod").write_text("module bench\n")
-    for argv in (["get", "-tool", f"{MODULE}@{VERSION}"], ["build", "-o", program.name, MODULE]):
+    (HOME / "go.mod").unlink(missing_ok=True)
+    for argv in (
+        ["mod", "init", "bench"],
+        ["get", "-tool", f"{MODULE}@{VERSION}"],
+        ["build", "-o", program.name, MODULE],
+    ):
         done = subprocess.run(["go", *argv], cwd=HOME, capture_output=True, text=True)
         if done.returncode:
             reason = (done.stderr.strip().splitlines() or ["go failed"])[-1]
@@ -193,4 +193,7 @@ async def _listening(port: int) -> None:
         writer.close()
         return True
 
-    await eventually(check)
+    try:
+        await eventually(check)
+    except AssertionError:
+        raise LoadError("LiveKit does not listen") from None

@@ -12,15 +12,15 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from enum import IntEnum
 from urllib.parse import urlencode
 
 from kit.sfu_load import LoadError
+from sfu_contestant import in_time
 from websockets.asyncio.client import ClientConnection, connect
 
 PROTOCOL = 16
-ANSWER_SECONDS = 20.0
 PING_SECONDS = 5.0
 TOKEN_SECONDS = 3600
 Fields = dict[int, list[int | bytes]]
@@ -135,8 +135,9 @@ class Signal:
             finally:
                 for task in tasks:
                     task.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await task
+                for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                    if isinstance(outcome, Exception):
+                        raise LoadError(f"LiveKit's signaling broke: {outcome}")
 
     async def publish(self, cid: str, kind: str) -> str:
         """Announce a track; the server's name for it."""
@@ -146,15 +147,13 @@ class Signal:
         else:
             track = encoded((1, cid), (2, cid), (3, 1), (4, 640), (5, 360), (8, 1))
         await self._socket.send(encoded((4, track)))
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return await known
+        return await in_time("LiveKit, a track", known)
 
     async def offer(self, sdp: str) -> str:
         """Offer the publishing connection; the answer."""
         self._answered = asyncio.get_running_loop().create_future()
         await self._socket.send(encoded((1, encoded((1, "offer"), (2, sdp), (3, 1)))))
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return await self._answered
+        return await in_time("LiveKit, an offer", self._answered)
 
     async def subscribe(self, tracks: Sequence[str]) -> None:
         """Ask for tracks by the server's names."""
