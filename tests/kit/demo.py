@@ -68,8 +68,11 @@ class Demo:
 async def demo(*arguments: str, **spec: Any) -> AsyncIterator[Demo]:
     """Run examples/local.yaml, with ``spec`` merged over its CallCluster's, until signaling takes calls."""
     objects = list(yaml.safe_load_all(EXAMPLE.read_text()))
-    low, high = free_block(400)
-    ports = {"turn": {"relayPortRange": {"min": low, "max": high}, "portsPerReplica": 200}}
+    low, high = free_block(500)
+    ports = {
+        "turn": {"relayPortRange": {"min": low, "max": high - 100}, "portsPerReplica": 200},
+        "sfu": {"portRange": {"min": high - 99, "max": high}},
+    }
     merge(objects[0]["spec"], ports)
     merge(objects[0]["spec"], spec)
     with tempfile.TemporaryDirectory(prefix="cc-") as made:  # a short path: it will hold sockets

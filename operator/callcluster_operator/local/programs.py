@@ -99,8 +99,8 @@ class InstalledPrograms:
     def _sfu_lacks(self) -> str | None:
         if names.SFU in self._without:
             return self.missing(names.SFU, "the SFU")
-        if importlib.util.find_spec("callcluster_plane") is None:
-            return "its packet plane is not built; build it with: requirements/plane"
+        if not all(map(importlib.util.find_spec, ("callcluster_sfu", "callcluster_plane"))):
+            return "it is not built; where Rust is installed, build it with: requirements/bootstrap dev"
         if not self.has_redis():
             return f"it needs Redis, and {self.missing(names.REDIS, 'redis-server')}"
         return None

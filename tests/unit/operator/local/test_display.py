@@ -44,10 +44,10 @@ def test_what_is_ready_is_said_with_its_place() -> None:
 
 
 def test_an_sfu_that_lacks_its_program_is_no_reason_to_stop() -> None:
-    waiting = {"reason": "ProgramMissing", "message": "its packet plane is not built"}
+    waiting = {"reason": "ProgramMissing", "message": "it is not built"}
     assert lines([pod(names.SFU, port=28000)], URL) == {names.SFU: "ready, 127.0.0.1:28000 (UDP)"}
     assert lines([pod(names.SFU, ready=False, waiting=waiting)], URL) == {
-        names.SFU: "its packet plane is not built; group calls run as a mesh"
+        names.SFU: "it is not built; group calls run as a mesh"
     }
 
 

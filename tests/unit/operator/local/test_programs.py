@@ -55,9 +55,9 @@ def test_an_sfu_needs_its_plane_and_a_redis(tmp_path: Path, monkeypatch: pytest.
         InstalledPrograms(str(tmp_path)).program(pod(names.SFU))
     program(tmp_path, "redis-server")
     assert InstalledPrograms(str(tmp_path)).program(pod(names.SFU))[1:] == ("-m", "callcluster_sfu")
-    assert set(asked) == {"callcluster_plane"}
+    assert set(asked) == {"callcluster_sfu", "callcluster_plane"}
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ProgramMissingError, match="build it with: requirements/plane"):
+    with pytest.raises(ProgramMissingError, match="build it with: requirements/bootstrap dev"):
         InstalledPrograms(str(tmp_path)).program(pod(names.SFU))
 
 
