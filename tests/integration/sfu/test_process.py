@@ -22,10 +22,18 @@ def server(redis_server: RedisServer) -> Iterator[SFUProcess]:
         assert "Traceback" not in made.text
 
 
-def refusal(**settings: str) -> tuple[int, str]:
+WITHOUT_PLANE = """
+import sys
+sys.modules["callcluster_plane"] = None
+from callcluster_sfu.__main__ import main
+sys.exit(main())
+"""
+
+
+def refusal(*command: str, **settings: str) -> tuple[int, str]:
     """Exit status and last words of a process that can't start."""
     done = subprocess.run(
-        [sys.executable, "-m", "callcluster_sfu"],
+        [sys.executable, *(command or ("-m", "callcluster_sfu"))],
         env={"CONTROL_HOST": "127.0.0.1", "CONTROL_PORT": "0", **settings},
         capture_output=True,
         text=True,
@@ -90,4 +98,11 @@ def test_a_wrong_setting_ends_it_with_one_line() -> None:
     assert refusal(REDIS_URL="redis://localhost") == (
         2,
         "callcluster-sfu: SFU_ADDRESSES is required: the IP addresses at which clients reach the SFU\n",
+    )
+
+
+def test_without_the_packet_plane_it_says_how_to_get_it() -> None:
+    assert refusal("-c", WITHOUT_PLANE, REDIS_URL="redis://localhost", SFU_ADDRESSES="192.0.2.1") == (
+        3,
+        "callcluster-sfu: the packet plane is not installed; build it by: requirements/plane\n",
     )
