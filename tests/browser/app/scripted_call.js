@@ -76,6 +76,8 @@ export class Call extends EventTarget {
     }
   }
 
+  show() {}
+
   async setTrack(source, track) {
     this.sent[source] = track
   }
