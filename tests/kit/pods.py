@@ -24,7 +24,7 @@ from urllib.error import HTTPError
 
 from callcluster_common import directive, keyset
 from callcluster_common.control import ControlServer
-from callcluster_common.reports import Report, SignalingReport, TURNReport
+from callcluster_common.reports import Report, SFUReport, SignalingReport, TURNReport
 from callcluster_operator.cluster import ClusterError
 from callcluster_operator.kube.client import KubeCluster
 from callcluster_operator.objects import CONFIG_MAP, DEPLOYMENT, NODE, POD, SECRET, Object, Ref, ref_of
@@ -94,6 +94,9 @@ class RunningPod:
         key_set = keyset.fingerprint(self.turn_keys) if self.turn_keys else ""
         if self.component == names.TURN:
             return TURNReport("1", "4.6.1", self.load.draining, self.load.allocations, key_set)
+        if self.component == names.SFU:
+            participants = sum(self.load.rooms.values())
+            return SFUReport("1", self.load.draining, len(self.load.rooms), participants)
         fingerprint = directive.fingerprint(self.directive) if self.directive else ""
         return SignalingReport(
             "1", self.load.draining, self.load.sessions, self.load.rooms, key_set, fingerprint
