@@ -186,9 +186,10 @@ def _progressing(installation: Installation, outlook: Outlook) -> Condition:
         return said("True", "RollingOut", f"{' and '.join(rolling) or 'objects'} on the way")
     draining = [server.name for server in servers if server.is_leaving]
     if draining:
-        return said("True", "Draining", f"{', '.join(draining)}: waiting for the last call to end")
+        last = "call" if any(server.is_leaving for server in sfus.servers) else "relay"
+        return said("True", "Draining", f"{', '.join(draining)}: waiting for the last {last} to end")
     if not is_settled:
-        return said("True", "RollingOut", "servers are on the way")
+        return said("True", "RollingOut", f"{'SFUs' if turn.is_settled else 'TURN servers'} are on the way")
     return said("False", "AsWanted", "everything is as the spec says")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from callcluster_operator.kube.nodes import Nodes
 from callcluster_operator.local.store import Store
 from callcluster_operator.objects import NODE, Object, Ref
@@ -34,9 +35,9 @@ class World:
         await self.store.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
 
 
-def turn_pod(node: str | None, **annotations: str) -> Object:
+def turn_pod(node: str | None, component: str = names.TURN, **annotations: str) -> Object:
     return {
-        "metadata": {"labels": {names.COMPONENT_LABEL: names.TURN}, "annotations": annotations},
+        "metadata": {"labels": {names.COMPONENT_LABEL: component}, "annotations": annotations},
         "spec": {"nodeName": node} if node else {},
     }
 
@@ -56,11 +57,12 @@ async def test_passes_within_a_minute_share_one_read() -> None:
     assert world.store.reads == 2
 
 
-async def test_a_server_on_an_unknown_node_is_reason_to_look_at_once() -> None:
+@pytest.mark.parametrize("component", names.ON_THE_HOST)
+async def test_a_server_on_an_unknown_node_is_reason_to_look_at_once(component: str) -> None:
     world = World()
-    await world.nodes.around([turn_pod(None)])
+    await world.nodes.around([turn_pod(None, component)])
     await world.add("n1")
-    found = await world.nodes.around([turn_pod("n1")])
+    found = await world.nodes.around([turn_pod("n1", component)])
     assert [node["metadata"]["name"] for node in found] == ["n1"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from callcluster_common.control import ControlServer
 from callcluster_common.keyset import Key, KeySet
-from callcluster_common.reports import Report, SignalingReport, TURNReport
+from callcluster_common.reports import Report, SFUReport, SignalingReport, TURNReport
 from callcluster_operator.cluster import ClusterError
 from callcluster_operator.objects import Object
 from callcluster_operator.planning import names
@@ -22,6 +22,7 @@ KEYS = KeySet("k1", (Key("k1", "a" * 43),))
 OTHER_KEYS = KeySet("k1", (Key("k1", "b" * 43),))
 SIGNALING = SignalingReport("1", False, 7, {"r-1": 3})
 TURN = TURNReport("1", "4.6.1", True, 2)
+SFU = SFUReport("1", False, 2, 7)
 
 
 def pod(name: str, port: int, component: str = names.SIGNALING, **status: Any) -> Object:
@@ -85,9 +86,10 @@ async def test_each_pod_is_read_as_what_it_is(
     pods = [
         pod("signaling-0", await serve(SIGNALING)),
         pod("turn-0", await serve(TURN), component=names.TURN),
+        pod("sfu-0", await serve(SFU), component=names.SFU),
         pod("redis-0", await serve(TURN), component=names.REDIS),
     ]
-    assert await control_ports.read(pods, KEYS) == {"signaling-0": SIGNALING, "turn-0": TURN}
+    assert await control_ports.read(pods, KEYS) == {"signaling-0": SIGNALING, "turn-0": TURN, "sfu-0": SFU}
 
 
 async def test_pods_that_do_not_answer_are_left_out_and_hold_up_nobody(
