@@ -17,7 +17,7 @@ from kit.sfu_plane import PlaneBooks
 from kit.sfu_room import EPOCH, LedgerOfTests, sid_of
 
 NAMES = [f"member{number}" for number in range(4)]
-LIMITS = RoomLimits(members=3, tracks=2)
+LIMITS = RoomLimits(members=len(NAMES), tracks=2)
 
 
 class SeatMachine(RuleBasedStateMachine):
@@ -75,16 +75,18 @@ class SeatMachine(RuleBasedStateMachine):
         assert self.seat.roster.claims == self.ledger.claims
         assert not self.seat.roster.behind
 
-    @rule(name=st.sampled_from(NAMES), sends=st.booleans(), wants=st.sampled_from(["t1", "t2", "t3"]))
-    def offer(self, name: str, sends: bool, wants: str) -> None:
+    @rule(name=st.sampled_from(NAMES), sends=st.booleans(), wanted=st.integers(0, 2))
+    def offer(self, name: str, sends: bool, wanted: int) -> None:
         sid = sid_of(name)
         self._hear()
         if sid not in self.told or sid not in self.seat.roster.claims:
             return
         seq = self.seqs[sid] = self.seqs.get(sid, 0) + 1
         first = audio("0", Direction.SENDONLY if sends else Direction.INACTIVE)
+        known = [track.name for track in self.told[sid].tracks]
+        wants = {"1": known[wanted]} if wanted < len(known) else {"1": "t1"}
         text = serialize(offer(first, audio("1", Direction.RECVONLY), version=seq))
-        self._done(self.seat.offered(Offered(sid, self.told[sid].route, seq, text, {"1": wants})))
+        self._done(self.seat.offered(Offered(sid, self.told[sid].route, seq, text, wants)))
 
     @precondition(lambda self: bool(self.plane.peers))
     @rule(data=st.data(), refused=st.booleans())
