@@ -181,6 +181,16 @@ async def test_a_drain_ends_when_its_time_is_up_whoever_is_left(
         )
 
 
+async def test_asked_twice_to_end_it_ends_at_once(redis_server: RedisServer, call: Call) -> None:
+    with sfu(redis_server.url) as alone:
+        members = await call.three()
+        alone.terminate()
+        await eventually(lambda: alone.report()["draining"])
+        await hear_each_other(*members)
+        alone.terminate()
+        assert await asyncio.to_thread(alone.ended) == 0
+
+
 async def test_media_goes_on_without_signaling(redis_server: RedisServer, server: SFUProcess) -> None:
     with signaling(redis_server.url, GUEST_ACCESS="true") as pod:
         async with AsyncExitStack() as stack:
