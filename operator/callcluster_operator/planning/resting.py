@@ -36,8 +36,10 @@ def read(installation: Installation) -> Record:
 
 def brought_up_to_date(record: Record, held: Collection[int], now: float) -> Record:
     """The record after pods came and went: what is free rests, and what has rested is out."""
+    latest = now + REST_SECONDS
+    # Never longer, also where the clock was set back.
     freed = {
-        port: until if until is not None else now + REST_SECONDS
+        port: latest if until is None else min(until, latest)
         for port, until in record.items()
         if port not in held
     }

@@ -71,14 +71,7 @@ def decide(installation: Installation) -> Decision:
     seen = [read_server(installation, pod) for pod in installation.sfu_pods()]
     held = {server.ports.media for server in seen if server.ports is not None}
     record = resting.brought_up_to_date(resting.read(installation), held, installation.now)
-    fleet = _SFUFleet(
-        installation,
-        names.SFU,
-        seen,
-        wanted=installation.spec.sfu.replicas,
-        drain_seconds=installation.spec.sfu.drain.timeout_seconds,
-        taken=frozenset(record),
-    )
+    fleet = _SFUFleet(installation, seen, taken=frozenset(record))
     tier = fleet.decide()
     record = {**record, **dict.fromkeys(fleet.given)}
     return Decision(tier, record, is_wanted=bool(installation.spec.sfu.replicas))
@@ -86,16 +79,16 @@ def decide(installation: Installation) -> Decision:
 
 class _SFUFleet(Fleet[SFUServer]):
     def __init__(
-        self,
-        installation: Installation,
-        component: str,
-        seen: Sequence[SFUServer],
-        *,
-        wanted: int,
-        drain_seconds: int,
-        taken: frozenset[int],
+        self, installation: Installation, seen: Sequence[SFUServer], *, taken: frozenset[int]
     ) -> None:
-        super().__init__(installation, component, seen, wanted=wanted, drain_seconds=drain_seconds)
+        wanted = installation.spec.sfu
+        super().__init__(
+            installation,
+            names.SFU,
+            seen,
+            wanted=wanted.replicas,
+            drain_seconds=wanted.drain.timeout_seconds,
+        )
         self._taken = taken
         self.given: list[int] = []
         """UDP ports of new SFUs."""

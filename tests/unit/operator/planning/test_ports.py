@@ -74,6 +74,34 @@ def test_any_shared_port_keeps_a_slot_from_being_taken(foreign: PortClaim) -> No
     assert free([], [foreign], 5) != 0
 
 
+SFU_PORTS = PortRange(min=28000, max=28002)
+
+
+@pytest.mark.parametrize(
+    ("claims", "taken", "chosen"),
+    [
+        ([], [], (28000, 9700)),
+        ([PortClaim("x/y", frozenset({28000, 9700}))], [], (28001, 9701)),
+        ([PortClaim("x/y", frozenset({9701}))], [28000], (28001, 9700)),
+        ([PortClaim("x/y", frozenset({3478}), (27000, 28001))], [], (28002, 9700)),
+        ([PortClaim("x/y", frozenset({3478}), (27000, 28001))], [28002], None),
+        ([PortClaim("x/y", frozenset(range(9700, 10_000)))], [], None),
+    ],
+    ids=["free", "another SFU", "a port that rests", "relays", "none left", "no control port left"],
+)
+def test_an_sfu_gets_the_lowest_ports_that_nobody_holds(
+    claims: list[PortClaim], taken: list[int], chosen: tuple[int, int] | None
+) -> None:
+    found = ports.free_sfu_ports(SFU_PORTS, claims=claims, taken=taken)
+    assert (found and (found.media, found.control)) == chosen
+
+
+def test_an_sfu_in_the_way_keeps_a_slot_from_being_taken() -> None:
+    assert free([], [PortClaim("x/y", frozenset({20500}))], 5) == 1
+    assert free([PortClaim("x/y", frozenset({20500}))], [], 5) == 1
+    assert not ports.overlap(PortClaim("a/b", frozenset({1})), PortClaim("c/d", frozenset({2})))
+
+
 def test_own_servers_of_another_geometry_are_not_shared_with() -> None:
     old = PortClaim("calls/cc", frozenset({3478, 9600}), (20000, 20499))
     assert free([old, claim(1)], [], 2) == 1

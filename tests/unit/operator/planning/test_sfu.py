@@ -157,6 +157,17 @@ def test_a_port_that_a_pod_may_have_had_is_not_forgotten_when_the_operator_dies(
     assert told(world) == {"cc-sfu-0": ("Ready", 28001)}
 
 
+def test_a_clock_that_is_set_back_keeps_no_port_for_longer() -> None:
+    world = world_with(replicas=1, portRange={"min": 28000, "max": 28000})
+    world.vanish("cc-sfu-0")
+    world.settle("cc")
+    world.now -= 86_400
+    world.settle("cc")
+    world.now += 61
+    world.settle("cc")
+    assert told(world) == {"cc-sfu-0": ("Ready", 28000)}
+
+
 def test_an_unreadable_record_of_ports_is_made_anew() -> None:
     world = world_with(replicas=1)
     for broken in ("{", "[]", '{"x": null}'):
