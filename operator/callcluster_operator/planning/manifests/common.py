@@ -14,6 +14,12 @@ from callcluster_operator.planning.installation import Installation
 UNPRIVILEGED = 65532
 """User and group of all our processes: no account of any image or node has it."""
 
+TURN_KEYS_DIR = "/etc/callcluster/turn"
+CONTROL_KEYS_DIR = "/etc/callcluster/control"
+POD_DIR = "/etc/callcluster/pod"
+ADDRESS_FILE = "external-address"
+"""In ``POD_DIR`` of a pod on the host network."""
+
 
 def manifest(
     installation: Installation,
@@ -105,10 +111,11 @@ def secret_volume(name: str, secret: str) -> dict[str, Any]:
     return {"name": name, "secret": {"secretName": secret, "defaultMode": 0o440}}
 
 
-def address_volume(name: str, file: str) -> dict[str, Any]:
-    """A file with the pod's external address; empty until that is known."""
+def address_volume(name: str) -> dict[str, Any]:
+    """``ADDRESS_FILE`` with the pod's external address; empty until that is known."""
     path = f"metadata.annotations['{names.EXTERNAL_ADDRESS}']"
-    return {"name": name, "downwardAPI": {"items": [{"path": file, "fieldRef": {"fieldPath": path}}]}}
+    items = [{"path": ADDRESS_FILE, "fieldRef": {"fieldPath": path}}]
+    return {"name": name, "downwardAPI": {"items": items}}
 
 
 def host_port(name: str, port: int, protocol: str) -> dict[str, Any]:

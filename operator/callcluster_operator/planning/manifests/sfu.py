@@ -7,6 +7,9 @@ from callcluster_operator.planning import names
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.manifests import redis
 from callcluster_operator.planning.manifests.common import (
+    ADDRESS_FILE,
+    CONTROL_KEYS_DIR,
+    POD_DIR,
     address_volume,
     env,
     env_from_field,
@@ -28,10 +31,6 @@ GRACE_MARGIN_SECONDS = 30
 # Packets are one thread's work, so that an SFU is a core at most. There is no CPU limit: throttling is
 # heard as jitter.
 RESOURCES = {"requests": {"cpu": "500m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
-
-CONTROL_KEYS_DIR = "/etc/callcluster/control"
-POD_DIR = "/etc/callcluster/pod"
-ADDRESS_FILE = "external-address"
 
 
 def pod_manifest(installation: Installation, ordinal: int, ports: SFUPorts) -> Object:
@@ -68,7 +67,7 @@ def pod_manifest(installation: Installation, ordinal: int, ports: SFUPorts) -> O
     }
     volumes = [
         secret_volume("control-keys", names.control_secret(name)),
-        address_volume("pod", ADDRESS_FILE),
+        address_volume("pod"),
     ]
     return manifest(
         installation,

@@ -11,6 +11,8 @@ from callcluster_operator.planning import names
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.manifests import redis, secrets
 from callcluster_operator.planning.manifests.common import (
+    CONTROL_KEYS_DIR,
+    TURN_KEYS_DIR,
     env,
     env_from_field,
     env_from_secret,
@@ -32,8 +34,6 @@ GRACE_MARGIN_SECONDS = 15
 # CPU limit: throttling would delay every message of every call on the pod.
 RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 
-TURN_KEYS_DIR = "/etc/callcluster/turn"
-CONTROL_KEYS_DIR = "/etc/callcluster/control"
 DIRECTIVE_DIR = "/etc/callcluster/directive"
 
 

@@ -9,6 +9,10 @@ from callcluster_operator.objects import POD, Object
 from callcluster_operator.planning import names
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.manifests.common import (
+    ADDRESS_FILE,
+    CONTROL_KEYS_DIR,
+    POD_DIR,
+    TURN_KEYS_DIR,
     address_volume,
     env,
     env_from_field,
@@ -28,12 +32,8 @@ GRACE_MARGIN_SECONDS = 30
 # 21 KiB an allocation and some 10 us of CPU a packet. There is no CPU limit: throttling is heard as jitter.
 RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 
-TURN_KEYS_DIR = "/etc/callcluster/turn"
-CONTROL_KEYS_DIR = "/etc/callcluster/control"
-POD_DIR = "/etc/callcluster/pod"
 TLS_DIR = "/etc/callcluster/tls"
 STATE_DIR = "/run/turn"
-ADDRESS_FILE = "external-address"
 READINESS_FILE = "readiness"
 """Where the agent says ``ok``, or what is wrong."""
 _IS_OK = 'read -r said < "$1" && echo "$said" && [ "$said" = ok ]'
@@ -108,7 +108,7 @@ def pod_manifest(installation: Installation, ordinal: int, slot: Slot) -> Object
     volumes = [
         secret_volume("turn-keys", names.turn_keys_secret(name)),
         secret_volume("control-keys", names.control_secret(name)),
-        address_volume("pod", ADDRESS_FILE),
+        address_volume("pod"),
         # Memory: coturn's secret table must not touch a disk.
         {"name": "state", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
         *([secret_volume("tls", spec.tls.secret_ref.name)] if spec.tls is not None else []),
