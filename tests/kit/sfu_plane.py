@@ -29,6 +29,7 @@ class PlaneBooks:
         self.tracks: dict[int, AddTrack] = {}
         self.legs: dict[int, AddLeg] = {}
         self.targets: dict[int, int | None] = {}
+        self._aims: dict[int, AimLeg] = {}
         self._used: set[tuple[str, int]] = set()
 
     def carry_out(self, commands: Iterable[Command]) -> None:
@@ -65,8 +66,9 @@ class PlaneBooks:
                 self.legs[command.leg] = command
                 self.targets[command.leg] = None
             case AimLeg():
-                assert self.targets[command.leg] != command.target
-                self.targets[command.leg] = command.target
+                assert self._aims.get(command.leg, AimLeg(command.leg, None)) != command
+                self._aims[command.leg] = command
+                self.targets[command.leg] = command.highest
             case RemoveLeg():
                 del self.legs[command.leg]
                 del self.targets[command.leg]

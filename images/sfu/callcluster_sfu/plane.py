@@ -184,10 +184,10 @@ class PacketPlane:
                     ssrc=command.ssrc,
                     payload_type=command.payload_type,
                     rtx=command.rtx,
-                    target=None,
+                    highest=None,
                 )
-            case AimLeg(leg, target):
-                plane.aim_leg(token, leg, target)
+            case AimLeg(leg, highest, priority):
+                plane.aim_leg(token, leg, highest, priority)
             case RemoveLeg(leg):
                 plane.remove_leg(token, leg)
 

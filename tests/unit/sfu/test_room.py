@@ -162,9 +162,9 @@ def test_a_leg_is_aimed_at_the_best_encoding_that_is_live() -> None:
     call.offer("ann", video("0", rids=("q", "h", "f")))
     effects = call.offer("bob", video("0", RECVONLY), wants={"0": "t1"})
     (aimed,) = commands(effects, AimLeg)
-    assert aimed.target == 0
+    assert aimed.highest == 0
     (track,) = call.plane.tracks
-    assert call.done(call.room.live(track, 2)) == [Do(AimLeg(aimed.leg, 2))]
+    assert call.done(call.room.live(track, 2)) == [Do(AimLeg(aimed.leg, 2, 255))]
     assert call.room.live(track, 1) == call.room.live(track, 2) == call.room.live(99, 0) == []
 
 
@@ -177,9 +177,20 @@ def test_a_wish_aims_the_leg_and_holds_for_one_to_come() -> None:
     assert call.room.wish("bob", {"t1": Wish(highest=1), "t7": Wish(paused=True)}) == []
     effects = call.offer("bob", video("0", RECVONLY), wants={"0": "t1"})
     (aimed,) = commands(effects, AimLeg)
-    assert aimed.target == 1
+    assert aimed.highest == 1
     assert call.room.wish("bob", {"t1": Wish(paused=True)}) == [Do(AimLeg(aimed.leg, None))]
     assert call.room.wish("bob", {"t1": Wish(paused=True)}) == []
+
+
+def test_what_is_shown_larger_goes_first() -> None:
+    call = Call("ann", "bob")
+    call.offer("ann", video("0"))
+    (aimed,) = commands(call.offer("bob", video("0", RECVONLY), wants={"0": "t1"}), AimLeg)
+    ranks = [aimed.priority]
+    for highest in (2, 1, 0):
+        (aimed,) = commands(call.done(call.room.wish("bob", {"t1": Wish(highest=highest)})), AimLeg)
+        ranks.append(aimed.priority)
+    assert ranks == sorted(set(ranks), reverse=True)
 
 
 def test_a_mute_pauses_every_leg_and_cannot_be_got_round_by_publishing_anew() -> None:
@@ -187,13 +198,13 @@ def test_a_mute_pauses_every_leg_and_cannot_be_got_round_by_publishing_anew() ->
     call.offer("ann", audio("0"), video("1"))
     call.offer("bob", audio("0", RECVONLY), video("1", RECVONLY), wants={"0": "t1", "1": "t2"})
     (muted,) = commands(call.done(call.room.mute("ann", "audio", muted=True)), AimLeg)
-    assert muted.target is None
+    assert muted.highest is None
     call.offer("ann", audio("0", Direction.INACTIVE), video("1"), audio("2"))
     effects = call.offer("bob", audio("0", RECVONLY), video("1", RECVONLY), wants={"0": "t3", "1": "t2"})
     (leg,) = commands(effects, AddLeg)
     assert commands(effects, AimLeg) == []
     assert call.plane.targets[leg.leg] is None
-    assert call.done(call.room.mute("ann", "audio", muted=False)) == [Do(AimLeg(leg.leg, 0))]
+    assert call.done(call.room.mute("ann", "audio", muted=False)) == [Do(AimLeg(leg.leg, 0, 255))]
 
 
 def test_a_wish_cannot_undo_a_mute() -> None:

@@ -179,7 +179,7 @@ async def test_a_layout_pauses_a_track(house: House) -> None:
     house.post("bob", Layout(d=LayoutData({"t1": Wish(paused=True)})))
     last = house.plane.commands[-1]
     assert isinstance(last, AimLeg)
-    assert last.target is None
+    assert last.highest is None
 
 
 @pytest.mark.parametrize(

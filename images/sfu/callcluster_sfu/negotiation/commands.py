@@ -109,10 +109,13 @@ class AddLeg:
 
 @dataclass(frozen=True, slots=True)
 class AimLeg:
-    """Which of the track's encodings goes out on the leg, by its place; None pauses it."""
+    """What is wanted on the leg; which encoding it gets is the plane's choice, by what the link carries."""
 
     leg: int
-    target: int | None
+    highest: int | None
+    """The place of the best encoding that is of use; None pauses the leg."""
+    priority: int = 0
+    """Of 0 to 255. Where the link is short, higher goes first; audio goes before all video."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ class Wish:
 
 
 _NO_WISH = Wish()
+_Aim = tuple[int, int] | None
+"""The best encoding that is of use, and its priority; None is a pause."""
+_TOP_PRIORITY = 255
 
 
 @dataclass(slots=True)
@@ -141,7 +144,7 @@ class Room:
         effects = self._end(ended)
         effects += [Do(command) for command in outcome.commands]
         paused = {command.leg: None for command in outcome.commands if isinstance(command, AddLeg)}
-        effects += _differences(paused, self._targets([member]))
+        effects += _differences(paused, self._aims([member]))
         announcement = tuple(self._begin(member, track) for track in begun)
         published = {track.mid: self._tracks[track.track].forward.name for track in outcome.state.published}
         effects.append(Answered(name, serialize(outcome.answer), published, outcome.unserved))
@@ -154,11 +157,11 @@ class Room:
         member = self._members.get(name)
         if member is None:
             return []
-        before = self._targets([member])
+        before = self._aims([member])
         for track, wish in wishes.items():
             if track in self._named:
                 member.wishes[self._named[track]] = wish
-        return _differences(before, self._targets([member]))
+        return _differences(before, self._aims([member]))
 
     def mute(self, name: str, kind: str, *, muted: bool) -> list[Effect]:
         """Stops forwarding, or forwards again, a member's media of one kind.
@@ -169,18 +172,18 @@ class Room:
         member = self._members.get(name)
         if member is None:
             return []
-        before = self._targets(self._members.values())
+        before = self._aims(self._members.values())
         (member.muted.add if muted else member.muted.discard)(kind)
-        return _differences(before, self._targets(self._members.values()))
+        return _differences(before, self._aims(self._members.values()))
 
     def live(self, track: int, encoding: int) -> list[Effect]:
         """The plane has seen the first packet of a track's encoding."""
         known = self._tracks.get(track)
         if known is None or encoding in known.live:
             return []
-        before = self._targets(self._members.values())
+        before = self._aims(self._members.values())
         self._tracks[track] = replace(known, live=known.live | {encoding})
-        return _differences(before, self._targets(self._members.values()))
+        return _differences(before, self._aims(self._members.values()))
 
     def disconnected(self, peer: int) -> list[Effect]:
         """The plane has forgotten a transport, its tracks and legs; its member stays, to connect anew."""
@@ -240,22 +243,24 @@ class Room:
         others = tuple(name for name in self._members if name not in owners)
         return [*effects, Ended(others, tuple(names))] if others else effects
 
-    def _targets(self, members: Collection[_Member]) -> dict[int, int | None]:
-        """Where each leg to ``members`` is to be aimed."""
-        targets: dict[int, int | None] = {}
+    def _aims(self, members: Collection[_Member]) -> dict[int, _Aim]:
+        """How each leg to ``members`` is to be aimed; what is shown larger goes first."""
+        aims: dict[int, _Aim] = {}
         for member in members:
             for leg in member.negotiated.legs:
                 track = self._tracks[leg.track]
                 wish = member.wishes.get(leg.track, _NO_WISH)
                 muted = track.forward.kind in self._members[track.owner].muted
                 useful = [place for place in track.live if wish.highest is None or place <= wish.highest]
-                targets[leg.leg] = None if wish.paused or muted else max(useful, default=0)
-        return targets
+                priority = _TOP_PRIORITY if wish.highest is None else min(wish.highest, _TOP_PRIORITY - 1)
+                aims[leg.leg] = None if wish.paused or muted else (max(useful, default=0), priority)
+        return aims
 
     def _all_but(self, name: str) -> tuple[str, ...]:
         return tuple(member for member in self._members if member != name)
 
 
-def _differences(before: Mapping[int, int | None], after: Mapping[int, int | None]) -> list[Effect]:
+def _differences(before: Mapping[int, _Aim], after: Mapping[int, _Aim]) -> list[Effect]:
     """What must be aimed anew of the legs in ``before``."""
-    return [Do(AimLeg(leg, after[leg])) for leg, target in before.items() if after[leg] != target]
+    changed = {leg: after[leg] for leg, aim in before.items() if after[leg] != aim}
+    return [Do(AimLeg(leg, *(aim or (None,)))) for leg, aim in changed.items()]

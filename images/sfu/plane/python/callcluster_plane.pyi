@@ -5,7 +5,8 @@ News are tuples:
 ("connected", peer, SRTP profile)
 ("disconnected", peer, why)          closed, wrong-fingerprint, handshake-failed, silent
 ("encoding_live", track, encoding)
-("switched", leg, encoding)
+("switched", leg, encoding)          what the subscriber sees from now on
+("paused", leg)                      its link does not carry even the lowest encoding; "switched" ends it
 ("estimate", peer, bits per second)  of the link to the client, all datagrams together
 ("loudness", track, decibels)        above silence, five times a second while somebody speaks; 0 at the end
 ("statistics", token, counts)
@@ -88,13 +89,18 @@ class Plane:
         ssrc: int,
         payload_type: int,
         rtx: tuple[int, int] | None,
-        target: int | None,
+        highest: int | None,
+        priority: int = 0,
     ) -> None: ...
-    def aim_leg(self, token: int, leg: int, target: int | None) -> None: ...
-    def remove_leg(self, token: int, leg: int) -> None: ...
-    def wish(self, token: int, peer: int, bits_per_second: int) -> None:
-        """What all that the peer wants would take; above the estimate, padding lets it grow. 0: nothing."""
+    def aim_leg(self, token: int, leg: int, highest: int | None, priority: int = 0) -> None:
+        """What a subscriber wants of a track; the plane chooses what it gets, by what the link carries.
 
+        highest: the best encoding that is of use, from 0, the lowest quality; above the track's best (at
+        most 255) means that best; None pauses. priority: where the link is short, higher goes first (0 to
+        255); audio goes before all video.
+        """
+
+    def remove_leg(self, token: int, leg: int) -> None: ...
     def request_key_frame(self, token: int, track: int) -> None: ...
     def ask_statistics(self, token: int) -> None: ...
     def close(self) -> None: ...

@@ -2,7 +2,7 @@
 
 use crate::dtls::Closed;
 use crate::ids::{LegId, PeerId, TrackId};
-use crate::media::{LegSpec, TrackSpec};
+use crate::media::{LegSpec, TrackSpec, Wish};
 use crate::rtp::ExtensionIds;
 
 /// An order. Orders take effect in the order in which they are given.
@@ -49,26 +49,19 @@ pub enum Command {
         track: TrackId,
         /// To whom, and how.
         spec: LegSpec,
-        /// Which encoding; `None` is "paused".
-        target: Option<u8>,
+        /// What the subscriber wants of it; `None` is "paused".
+        wish: Option<Wish>,
     },
-    /// Changes which encoding a subscriber gets.
+    /// Changes what a subscriber wants of a track. Which encoding it gets is the plane's choice, by what its link
+    /// carries.
     AimLeg {
         /// Which leg.
         leg: LegId,
-        /// Which encoding; `None` is "paused".
-        target: Option<u8>,
+        /// What it wants; `None` is "paused".
+        wish: Option<Wish>,
     },
     /// Stops forwarding.
     RemoveLeg(LegId),
-    /// Says what all that a subscriber wants would take. While its link is not known to carry that, padding fills
-    /// the link up to the estimate, so that the estimate can grow; 0 for "it has all that it wants".
-    Wish {
-        /// Whose.
-        peer: PeerId,
-        /// All datagrams together.
-        bits_per_second: u64,
-    },
     /// Asks the publisher for a key frame of every live encoding, at most twice a second.
     RequestKeyFrame(TrackId),
 }
@@ -82,7 +75,7 @@ pub enum Refusal {
     UnknownName,
     /// The SSRC was used towards this peer before. Under GCM a second use could repeat a nonce.
     SsrcSpent,
-    /// The track has no such encoding, or none at all.
+    /// The track has no encoding at all.
     NoSuchEncoding,
     /// The plane's limits are reached.
     TooMany,
@@ -152,6 +145,11 @@ pub enum Event {
         leg: LegId,
         /// To which encoding.
         encoding: u8,
+    },
+    /// A subscriber's link does not carry even the lowest encoding; [`Event::Switched`] tells that it does again.
+    Paused {
+        /// Which leg.
+        leg: LegId,
     },
     /// Somebody speaks, or just stopped; told five times a second.
     Loudness {

@@ -15,6 +15,7 @@ pub mod net;
 pub mod outbox;
 pub mod peer;
 pub mod plane;
+pub mod rtcp;
 pub mod rtp;
 pub mod srtp;
 pub mod stun;

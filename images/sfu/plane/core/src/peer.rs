@@ -58,8 +58,16 @@ pub struct Peer {
     pub estimator: Estimator,
     /// The estimate that was told last, and when; 0 before the first feedback.
     pub told: (u64, Time),
-    /// What all that the client wants would take, in bits a second.
+    /// When the layers are chosen again.
+    pub choice_due: Time,
+    /// Since when the present choice takes more than the link is said to carry.
+    pub short_since: Option<Time>,
+    /// What the present choice takes, in bits a second.
+    pub taken: u64,
+    /// What the link would have to carry for the next better layer; 0 when the client has all that it wants.
     pub wish: u64,
+    /// While the client reports nothing: when to give it something to report on.
+    pub probe_due: Time,
     /// Bytes that padding may still take.
     pub room: u64,
     /// What had been sent by the last tick.
@@ -90,7 +98,11 @@ impl Peer {
             departures: Departures::default(),
             estimator: Estimator::default(),
             told: (0, now),
+            choice_due: now,
+            short_since: None,
+            taken: 0,
             wish: 0,
+            probe_due: now,
             room: 0,
             bytes_at_tick: 0,
             round_trip: ROUND_TRIP,

@@ -6,7 +6,7 @@ mod kit;
 use callcluster_plane::command::{Command, Event, Parting, Refusal};
 use callcluster_plane::dtls::Closed;
 use callcluster_plane::ids::{LegId, PeerId};
-use callcluster_plane::media::Codec;
+use callcluster_plane::media::{Codec, Wish};
 use kit::{Client, Options, Sfu, eventually, vp8};
 use str0m::config::DtlsVersion;
 
@@ -115,7 +115,7 @@ fn a_layer_switch_is_seamless_for_the_subscriber() {
         frame(&mut alice, 1, step == 0);
     }
     eventually(&mut sfu, &mut [&mut alice, &mut bob], |_, clients| clients[1].received.len() == 10);
-    sfu.command(Command::AimLeg { leg: LegId(1), target: Some(1) });
+    sfu.command(Command::AimLeg { leg: LegId(1), wish: Some(Wish { highest: 1, priority: 0 }) });
     let asked = |client: &Client| client.key_frame_requests.iter().any(|(rid, _)| rid == "h");
     eventually(&mut sfu, &mut [&mut alice, &mut bob], |_, clients| asked(clients[0]));
     // Five more of the old layer, of which the last leaves just before the key frame, then six of the new one.

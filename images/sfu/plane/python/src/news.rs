@@ -21,6 +21,7 @@ pub fn list(py: Python<'_>, all: Vec<News>) -> PyResult<Bound<'_, PyList>> {
                 list.append(("estimate", peer.0, bits_per_second))?;
             }
             News::Event(Event::Loudness { track, loudness }) => list.append(("loudness", track.0, loudness))?,
+            News::Event(Event::Paused { leg }) => list.append(("paused", leg.0))?,
             News::Event(Event::Switched { leg, encoding }) => list.append(("switched", leg.0, encoding))?,
             News::Answer { token, outcome } => {
                 let refusal = outcome.err().map(|refusal| refusal.name());

@@ -8,7 +8,7 @@ use callcluster_plane::command::Command;
 use callcluster_plane::dtls::Identity;
 use callcluster_plane::ice::Credentials;
 use callcluster_plane::ids::{LegId, PeerId, TrackId};
-use callcluster_plane::media::{Codec, EncodingSpec, LegSpec, TrackSpec};
+use callcluster_plane::media::{Codec, EncodingSpec, LegSpec, TrackSpec, Wish};
 use callcluster_plane::plane::Config;
 use callcluster_plane::rtp::ExtensionIds;
 use callcluster_plane::worker::{Settings, Worker};
@@ -71,6 +71,10 @@ fn codec(name: &str) -> PyResult<Codec> {
         "vp9" => Ok(Codec::Vp9),
         other => Err(PyValueError::new_err(format!("codec {other:?}: use opus, vp8 or vp9"))),
     }
+}
+
+fn wish(highest: Option<u8>, priority: u8) -> Option<Wish> {
+    highest.map(|highest| Wish { highest, priority })
 }
 
 #[pymethods]
@@ -170,7 +174,7 @@ impl Plane {
     }
 
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
-    #[pyo3(signature = (token, leg, track, peer, *, mid, ssrc, payload_type, rtx, target))]
+    #[pyo3(signature = (token, leg, track, peer, *, mid, ssrc, payload_type, rtx, highest, priority=0))]
     fn add_leg(
         &self,
         token: u64,
@@ -181,22 +185,20 @@ impl Plane {
         ssrc: u32,
         payload_type: u8,
         rtx: Option<(u32, u8)>,
-        target: Option<u8>,
+        highest: Option<u8>,
+        priority: u8,
     ) -> PyResult<()> {
         let spec = LegSpec { id: LegId(leg), peer: PeerId(peer), mid, ssrc, rtx, payload_type };
-        self.order(token, Command::AddLeg { track: TrackId(track), spec, target })
+        self.order(token, Command::AddLeg { track: TrackId(track), spec, wish: wish(highest, priority) })
     }
 
-    fn aim_leg(&self, token: u64, leg: u32, target: Option<u8>) -> PyResult<()> {
-        self.order(token, Command::AimLeg { leg: LegId(leg), target })
+    #[pyo3(signature = (token, leg, highest, priority=0))]
+    fn aim_leg(&self, token: u64, leg: u32, highest: Option<u8>, priority: u8) -> PyResult<()> {
+        self.order(token, Command::AimLeg { leg: LegId(leg), wish: wish(highest, priority) })
     }
 
     fn remove_leg(&self, token: u64, leg: u32) -> PyResult<()> {
         self.order(token, Command::RemoveLeg(LegId(leg)))
-    }
-
-    fn wish(&self, token: u64, peer: u32, bits_per_second: u64) -> PyResult<()> {
-        self.order(token, Command::Wish { peer: PeerId(peer), bits_per_second })
     }
 
     fn request_key_frame(&self, token: u64, track: u32) -> PyResult<()> {

@@ -12,9 +12,10 @@ const START: f64 = 600_000.0;
 const LIMITS: (f64, f64) = (30_000.0, 100_000_000.0);
 /// Down to this share of what arrived.
 const BACK_OFF: f64 = 0.85;
-/// Growth a second while the link's limit is not known, and bits a second near it.
-const GROWTH: f64 = 1.08;
-const STEP: f64 = 40_000.0;
+/// Growth a second while nothing has shown a limit, where the limit shown last is left behind, and near it.
+const FIRST_GROWTH: f64 = 1.5;
+const GROWTH: f64 = 1.15;
+const NEAR_GROWTH: f64 = 1.1;
 /// Nothing is known above this multiple of what was really sent.
 const HEADROOM: f64 = 1.5;
 const HEADROOM_BASE: f64 = 10_000.0;
@@ -43,6 +44,7 @@ pub struct Estimator {
     lost: u32,
     losses_judged: Time,
     is_losing: bool,
+    is_untried: bool,
 }
 
 impl Default for Estimator {
@@ -58,6 +60,7 @@ impl Default for Estimator {
             lost: 0,
             losses_judged: Time::ZERO,
             is_losing: false,
+            is_untried: true,
         }
     }
 }
@@ -73,15 +76,22 @@ impl Estimator {
         self.updated.is_some_and(|updated| now.since(updated) < FRESH)
     }
 
+    /// Whether nothing has shown a limit of the link so far.
+    pub fn is_untried(&self) -> bool {
+        self.is_untried
+    }
+
     /// Takes the fates of packets that one feedback told.
     pub fn feedback(&mut self, now: Time, departures: &[Departure]) {
         for departure in departures {
-            self.expected += 1;
+            self.expected += u32::from(!departure.was_missing);
             match departure.arrived {
-                None => self.lost += 1,
+                None => self.lost += u32::from(!departure.was_missing),
                 Some(arrived) => {
+                    // It was late, not lost.
+                    self.lost = self.lost.saturating_sub(departure.was_missing.into());
                     self.delay.arrived(departure.sent.as_micros().cast_signed(), arrived);
-                    self.rate.arrived(departure.sent, departure.size);
+                    self.rate.arrived(departure.sent, arrived, departure.size);
                 }
             }
         }
@@ -102,6 +112,7 @@ impl Estimator {
             return;
         }
         self.backed_off = Some(now);
+        self.is_untried = false;
         self.limit = Some(arriving);
         self.estimate = self.estimate.min(BACK_OFF * arriving);
     }
@@ -110,7 +121,12 @@ impl Estimator {
         self.limit = self.limit.filter(|limit| arriving < NEAR.1 * limit);
         let is_near = self.limit.is_some_and(|limit| self.estimate > NEAR.0 * limit);
         let seconds = elapsed.as_secs_f64();
-        let grown = if is_near { self.estimate + STEP * seconds } else { self.estimate * GROWTH.powf(seconds) };
+        let growth = match (is_near, self.is_untried) {
+            (true, _) => NEAR_GROWTH,
+            (false, true) => FIRST_GROWTH,
+            (false, false) => GROWTH,
+        };
+        let grown = self.estimate * growth.powf(seconds);
         // An estimate that is already above what is sent stays: less was sent, not less carried.
         self.estimate = grown.min((HEADROOM * arriving + HEADROOM_BASE).max(self.estimate));
     }
@@ -123,8 +139,9 @@ impl Estimator {
         (self.expected, self.lost, self.losses_judged) = (0, 0, now);
         self.is_losing = share > LOSS;
         if self.is_losing {
+            self.is_untried = false;
             self.limit = Some(arriving);
-            self.estimate = (self.estimate * (1.0 - share / 2.0)).min(arriving);
+            self.estimate *= 1.0 - share / 2.0;
         }
     }
 }

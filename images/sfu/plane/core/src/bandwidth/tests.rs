@@ -52,7 +52,7 @@ fn run(estimator: &mut Estimator, link: &mut Link, start: f64, seconds: f64, cap
             let sent = Time::from_nanos((at * 1e9) as u64);
             let told = arrived.unwrap_or(at + 0.1);
             let arrived = arrived.map(|arrived| (arrived * 1e6) as i64 + 5_000_000_000);
-            flying.push_back((told, Departure { number, sent, size: PACKET, arrived }));
+            flying.push_back((told, Departure { number, sent, size: PACKET, arrived, was_missing: false }));
             number += 1;
         }
         at += f64::from(3 * 8 * PACKET) / rate;

@@ -14,6 +14,7 @@ struct Sent {
     at: Time,
     size: u32,
     is_reported: bool,
+    was_missing: bool,
 }
 
 /// One packet's fate.
@@ -27,6 +28,8 @@ pub struct Departure {
     pub size: u32,
     /// When it arrived, in microseconds of the subscriber's clock; `None` when it did not.
     pub arrived: Option<i64>,
+    /// An earlier feedback said that it had not.
+    pub was_missing: bool,
 }
 
 /// What was sent over one transport.
@@ -52,7 +55,7 @@ impl Departures {
             self.ring.resize(KEPT as usize, Sent { is_reported: true, ..Sent::default() });
         }
         let slot = &mut self.ring[(self.next % KEPT) as usize];
-        *slot = Sent { number: self.next, at, size: size as u32, is_reported: false };
+        *slot = Sent { number: self.next, at, size: size as u32, ..Sent::default() };
         self.next += 1;
         self.bytes += size as u64;
     }
@@ -88,7 +91,8 @@ impl Departures {
             }
             // A packet that is missing now may turn up in the next feedback.
             sent.is_reported = arrived.is_some();
-            departures.push(Departure { number, sent: sent.at, size: sent.size, arrived });
+            let was_missing = std::mem::replace(&mut sent.was_missing, arrived.is_none());
+            departures.push(Departure { number, sent: sent.at, size: sent.size, arrived, was_missing });
         }
         departures
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::bitrate::Bitrate;
 use super::descriptor::Codec;
 use super::history::{History, Packet};
 use crate::feedback::{Losses, Reception, Requests};
@@ -11,8 +12,10 @@ use crate::time::Time;
 /// Packets and bytes kept for retransmission: three seconds of 720p, a second of Opus.
 const VIDEO_HISTORY: (usize, usize) = (1024, 640 * 1024);
 const AUDIO_HISTORY: (usize, usize) = (64, 16 * 1024);
-/// An encoding without packets for so long is not being sent.
-const IDLE: Duration = Duration::from_secs(1);
+/// An encoding without packets for so long is not being sent; a still picture of a screen comes once a second.
+const IDLE: Duration = Duration::from_millis(1500);
+/// What a packet takes beside payload and descriptor: header, other extensions, authentication.
+const HEADERS: usize = 40;
 
 /// A moment in the publisher's clocks, as its sender report gave it.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,8 @@ pub struct Encoding {
     pub requests: Requests,
     /// The last sender report.
     pub clock: Option<ClockPair>,
+    /// What it takes.
+    pub bitrate: Bitrate,
     history: Option<History>,
     last_packet: Option<Time>,
     /// Added to the indices of the present SSRC, so that they stay above those of the ones before.
@@ -60,6 +65,7 @@ impl Encoding {
             reception: Reception::default(),
             requests: Requests::default(),
             clock: None,
+            bitrate: Bitrate::starting(Time::ZERO),
             history: None,
             last_packet: None,
             base: 0,
@@ -105,7 +111,13 @@ impl Encoding {
 
     /// Keeps a packet; false when it was here before. An empty payload is counted, never kept.
     pub fn store(&mut self, now: Time, packet: Packet, dependency: &[u8], payload: &[u8]) -> bool {
+        if !self.is_live(now) {
+            self.bitrate = Bitrate::starting(now);
+        }
         self.last_packet = Some(now);
+        if !payload.is_empty() {
+            self.bitrate.add(HEADERS + dependency.len() + payload.len());
+        }
         let (packets, bytes) = if self.codec.is_video() { VIDEO_HISTORY } else { AUDIO_HISTORY };
         let is_new = self
             .history

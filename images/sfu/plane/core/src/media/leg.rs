@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::encoding::{ClockPair, Encoding};
 use super::history::Packet;
+use super::pace::Pace;
 use super::rewrite::{Place, Rewriter, Shifts};
 use crate::feedback::Plea;
 use crate::ids::{LegId, PeerId};
@@ -33,12 +34,26 @@ pub struct LegSpec {
     pub payload_type: u8,
 }
 
+/// What a subscriber wants of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// The best encoding that is of use to it, counted from 0, the lowest quality; what is above the track's best
+    /// means that.
+    pub highest: u8,
+    /// Where the link is short, higher goes first. It says nothing about audio, which always goes.
+    pub priority: u8,
+}
+
 /// The state of one leg.
 pub struct Leg {
     /// As negotiated.
     pub spec: LegSpec,
     /// The subscriber's wishes for key frames.
     pub plea: Plea,
+    /// What the subscriber wants; `None` is "nothing".
+    pub wish: Option<Wish>,
+    /// Its patience.
+    pub pace: Pace,
     target: Option<u8>,
     rewriter: Rewriter,
     rtx_next: u64,
@@ -61,12 +76,14 @@ struct Newest {
 }
 
 impl Leg {
-    /// A leg that forwards `target` from its next key frame on; `None` is "paused".
-    pub fn new(spec: LegSpec, target: Option<u8>) -> Self {
+    /// A leg that forwards nothing until it is [aimed](Leg::aim).
+    pub fn new(spec: LegSpec, wish: Option<Wish>) -> Self {
         Self {
             spec,
             plea: Plea::default(),
-            target,
+            wish,
+            pace: Pace::default(),
+            target: None,
             // Both below 2^15, so that a lost first packet is not taken for a rollover (RFC 3711 section 3.3.1).
             rewriter: Rewriter::new(1),
             rtx_next: 1,
@@ -83,7 +100,7 @@ impl Leg {
         self.target
     }
 
-    /// Changes what the subscriber is to get. The encoding before goes on until a key frame of the new one.
+    /// Chooses what the subscriber is to get. The encoding before goes on until a key frame of the new one.
     pub fn aim(&mut self, target: Option<u8>) {
         self.target = target;
         if target.is_none() {
@@ -240,7 +257,9 @@ mod tests {
             rtx: Some((2, 97)),
             payload_type: 96,
         };
-        Leg::new(spec, Some(0))
+        let mut leg = Leg::new(spec, None);
+        leg.aim(Some(0));
+        leg
     }
 
     fn packet(index: u64, timestamp: u32, starts_key_frame: bool, picture_id: u16) -> Packet {

@@ -4,7 +4,9 @@ use super::descriptor::Codec;
 use super::encoding::Encoding;
 use super::leg::Leg;
 use super::loudness::Loudness;
+use crate::bandwidth::MAX_LAYERS;
 use crate::ids::{LegId, PeerId, TrackId};
+use crate::time::Time;
 
 /// Packets of one track that one flush can hold; what is above is flushed before.
 const FRESH: usize = 64;
@@ -35,7 +37,7 @@ pub struct TrackSpec {
     pub payload_type: u8,
     /// Of retransmissions; without it nothing is asked for again.
     pub rtx_payload_type: Option<u8>,
-    /// From the lowest quality to the highest; at least one.
+    /// From the lowest quality to the highest; at least one, at most [`MAX_LAYERS`].
     pub encodings: Vec<EncodingSpec>,
 }
 
@@ -46,6 +48,17 @@ pub struct Fresh {
     pub encoding: u8,
     /// Within the encoding.
     pub index: u64,
+}
+
+/// The encodings among which a subscriber's is chosen, from the lowest quality to the highest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ladder {
+    /// Their places; the first [`Ladder::layers`] count.
+    pub encodings: [u8; MAX_LAYERS],
+    /// What each takes, in bits a second.
+    pub rates: [u64; MAX_LAYERS],
+    /// How many there are.
+    pub layers: usize,
 }
 
 /// The state of one track.
@@ -117,6 +130,22 @@ impl Track {
     pub fn remove_leg(&mut self, id: LegId) -> Option<Leg> {
         let at = self.legs.binary_search_by_key(&id, |leg| leg.spec.id).ok()?;
         Some(self.legs.remove(at))
+    }
+
+    /// What can be given to who wants at most `highest` and has `present`: the encodings that come, but for better
+    /// ones that came too lately to be measured. When all that comes is above, the lowest of that.
+    pub fn ladder(&self, highest: u8, present: Option<u8>, now: Time) -> Ladder {
+        let mut ladder = Ladder::default();
+        for (place, encoding) in (0..).zip(&self.encodings).filter(|(_, encoding)| encoding.is_live(now)) {
+            let is_lowest = ladder.layers == 0;
+            let is_known = encoding.bitrate.is_settled(now) || present == Some(place);
+            if is_lowest || (place <= highest && is_known) {
+                ladder.encodings[ladder.layers] = place;
+                ladder.rates[ladder.layers] = encoding.bitrate.bits_per_second(now);
+                ladder.layers += 1;
+            }
+        }
+        ladder
     }
 
     /// The encoding with this simulcast name; without a name the only one.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rtc_rtcp::packet::{Packet, marshal, unmarshal};
+use rtc_rtcp::packet::{Packet, marshal};
 use rtc_rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
 use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc_rtcp::receiver_report::ReceiverReport;
@@ -18,12 +18,11 @@ use crate::ids::PeerId;
 use crate::media::ClockPair;
 use crate::outbox::Outbox;
 use crate::peer::Peer;
+use crate::rtcp;
 use crate::time::Time;
 
 /// How often a changed estimate is told.
 const TELL: Duration = Duration::from_millis(500);
-/// An RTCP packet's fixed header and sender.
-const SHORTEST: usize = 8;
 
 impl Plane {
     pub(super) fn receive_control(
@@ -43,11 +42,10 @@ impl Plane {
             self.counters.rejected += 1;
             return;
         };
-        for part in parts(&datagram[..plain]) {
-            // One part that makes no sense does not spoil its neighbours.
-            match unmarshal(&mut &part[..]) {
+        for part in rtcp::packets(&datagram[..plain]) {
+            match part {
                 Ok(packets) => packets.iter().for_each(|packet| self.hear(id, now, arrival, &**packet, out)),
-                Err(_) => self.counters.rejected += 1,
+                Err(rtcp::Malformed) => self.counters.rejected += 1,
             }
         }
     }
@@ -75,6 +73,9 @@ impl Plane {
         let departures = peer.departures.feedback(feedback);
         peer.estimator.feedback(now, &departures);
         let estimate = peer.estimator.bits_per_second();
+        if estimate < peer.taken {
+            peer.choice_due = now;
+        }
         let (told, at) = peer.told;
         // A fall is told at once, for layers have to go; anything else in its time.
         let has_fallen = estimate * 10 < told * 9;
@@ -137,15 +138,4 @@ pub(super) fn send(peer: &mut Peer, packets: &[Box<dyn Packet>], out: &mut impl 
         space[..plain.len()].copy_from_slice(&plain);
         sender.seal_rtcp(space, plain.len()).unwrap_or(0)
     });
-}
-
-/// The packets of a compound, by the lengths they claim; ends at the first one that is cut.
-fn parts(mut compound: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let head = compound.first_chunk::<4>()?;
-        let length = 4 * (usize::from(u16::from_be_bytes([head[2], head[3]])) + 1);
-        let (part, rest) = compound.split_at_checked(length.max(SHORTEST))?;
-        compound = rest;
-        Some(part)
-    })
 }

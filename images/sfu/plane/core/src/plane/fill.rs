@@ -1,7 +1,9 @@
 //! Padding towards subscribers who could have more: an estimate cannot grow beyond what was really sent, so while a
-//! client wishes for more than its link is known to carry, the link is filled up to the estimate, never above it.
+//! client waits for a better layer than its link is known to carry, the link is filled up to the estimate, never
+//! above it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Counters, Plane, TICK};
 use crate::ids::{LegId, PeerId, TrackId};
@@ -16,6 +18,8 @@ const PADDING: usize = 255;
 const PACKET: u64 = 300;
 /// Padding packets of one tick: 10 Mb/s, above every layer that a client could wish for next.
 const PER_TICK: usize = 48;
+/// Without media there is nothing that the client could report on, so it would never come back.
+const PROBE: Duration = Duration::from_millis(100);
 
 impl Plane {
     pub(super) fn tick_filling(&mut self, id: PeerId, now: Time, out: &mut impl Outbox) {
@@ -23,8 +27,18 @@ impl Plane {
         let estimate = peer.estimator.bits_per_second();
         let sent =
             peer.departures.bytes() - std::mem::replace(&mut peer.bytes_at_tick, peer.departures.bytes());
-        if peer.wish <= estimate || !peer.estimator.is_informed(now) {
+        if peer.wish <= estimate || peer.extensions.transport_sequence == 0 || peer.sender.is_none() {
             return;
+        }
+        if !peer.estimator.is_informed(now) {
+            if now < peer.probe_due {
+                return;
+            }
+            peer.probe_due = now + PROBE;
+            peer.room = PACKET;
+        } else {
+            peer.room += (u128::from(estimate) * TICK.as_nanos() / 8_000_000_000) as u64;
+            peer.room = peer.room.saturating_sub(sent);
         }
         // Retransmissions have a stream of their own, in which nobody looks for a frame.
         let is_repaired = |(track, leg): &(TrackId, LegId)| {
@@ -34,8 +48,6 @@ impl Plane {
         let leg = found.and_then(|(track, leg)| self.tracks.get_mut(&track)?.leg_mut(leg));
         let (Some(leg), Some(to)) = (leg, peer.agent.selected()) else { return };
         let Some((ssrc, payload_type)) = leg.spec.rtx else { return };
-        peer.room += (u128::from(estimate) * TICK.as_nanos() / 8_000_000_000) as u64;
-        peer.room = peer.room.saturating_sub(sent);
         for _ in 0..PER_TICK {
             if peer.room < PACKET {
                 break;

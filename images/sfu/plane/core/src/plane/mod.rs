@@ -3,6 +3,7 @@
 mod control;
 mod fill;
 mod forward;
+mod layers;
 mod media;
 mod orders;
 mod tick;

@@ -1,11 +1,12 @@
 //! Orders of the control half.
 
 use super::{Plane, send};
+use crate::bandwidth::MAX_LAYERS;
 use crate::command::{Command, Refusal};
 use crate::dtls::Server;
 use crate::ice::{Agent, Credentials};
 use crate::ids::{LegId, PeerId, TrackId};
-use crate::media::{Leg, LegSpec, Track, TrackSpec};
+use crate::media::{Leg, LegSpec, Track, TrackSpec, Wish};
 use crate::outbox::Outbox;
 use crate::peer::{MAX_STREAMS, Peer, Route};
 use crate::rtp::ExtensionIds;
@@ -35,13 +36,9 @@ impl Plane {
             }
             Command::AddTrack(spec) => self.add_track(spec),
             Command::RemoveTrack(track) => self.remove_track(track),
-            Command::AddLeg { track, spec, target } => self.add_leg(track, spec, target),
-            Command::AimLeg { leg, target } => self.aim_leg(leg, target),
+            Command::AddLeg { track, spec, wish } => self.add_leg(now, track, spec, wish),
+            Command::AimLeg { leg, wish } => self.aim_leg(now, leg, wish),
             Command::RemoveLeg(leg) => self.remove_leg(leg),
-            Command::Wish { peer, bits_per_second } => {
-                self.peers.get_mut(&peer).ok_or(Refusal::UnknownName)?.wish = bits_per_second;
-                Ok(())
-            }
             Command::RequestKeyFrame(track) => {
                 let track = self.tracks.get_mut(&track).ok_or(Refusal::UnknownName)?;
                 let live = track.encodings.iter_mut().filter(|one| one.is_live(now));
@@ -121,10 +118,10 @@ impl Plane {
         if self.tracks.contains_key(&spec.id) {
             return Err(Refusal::NameTaken);
         }
-        if spec.encodings.is_empty() || spec.encodings.len() > usize::from(u8::MAX) {
+        if spec.encodings.is_empty() {
             return Err(Refusal::NoSuchEncoding);
         }
-        if peer.tracks.len() >= MAX_TRACKS {
+        if peer.tracks.len() >= MAX_TRACKS || spec.encodings.len() > MAX_LAYERS {
             return Err(Refusal::TooMany);
         }
         for (encoding, one) in (0..).zip(&spec.encodings) {
@@ -160,14 +157,11 @@ impl Plane {
         }
     }
 
-    fn add_leg(&mut self, id: TrackId, spec: LegSpec, target: Option<u8>) -> Result<(), Refusal> {
+    fn add_leg(&mut self, now: Time, id: TrackId, spec: LegSpec, wish: Option<Wish>) -> Result<(), Refusal> {
         let track = self.tracks.get_mut(&id).ok_or(Refusal::UnknownName)?;
         let peer = self.peers.get_mut(&spec.peer).ok_or(Refusal::UnknownName)?;
         if self.legs.contains_key(&spec.id) {
             return Err(Refusal::NameTaken);
-        }
-        if target.is_some_and(|target| usize::from(target) >= track.encodings.len()) {
-            return Err(Refusal::NoSuchEncoding);
         }
         if peer.legs.len() >= MAX_LEGS {
             return Err(Refusal::TooMany);
@@ -178,24 +172,18 @@ impl Plane {
         }
         peer.legs.insert(spec.ssrc, (id, spec.id));
         self.legs.insert(spec.id, id);
-        if let Some(target) = target.filter(|_| track.codec.is_video()) {
-            track.encodings[usize::from(target)].requests.want();
-        }
-        track.add_leg(Leg::new(spec, target));
+        let subscriber = spec.peer;
+        track.add_leg(Leg::new(spec, wish));
+        self.choose(subscriber, now);
         Ok(())
     }
 
-    fn aim_leg(&mut self, id: LegId, target: Option<u8>) -> Result<(), Refusal> {
+    fn aim_leg(&mut self, now: Time, id: LegId, wish: Option<Wish>) -> Result<(), Refusal> {
         let track = self.legs.get(&id).and_then(|track| self.tracks.get_mut(track));
-        let track = track.ok_or(Refusal::UnknownName)?;
-        if target.is_some_and(|target| usize::from(target) >= track.encodings.len()) {
-            return Err(Refusal::NoSuchEncoding);
-        }
-        let leg = track.leg_mut(id).ok_or(Refusal::UnknownName)?;
-        leg.aim(target);
-        if let Some(awaited) = leg.awaits().filter(|_| track.codec.is_video()) {
-            track.encodings[usize::from(awaited)].requests.want();
-        }
+        let leg = track.and_then(|track| track.leg_mut(id)).ok_or(Refusal::UnknownName)?;
+        leg.wish = wish;
+        let subscriber = leg.spec.peer;
+        self.choose(subscriber, now);
         Ok(())
     }
 

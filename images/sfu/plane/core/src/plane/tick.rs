@@ -38,6 +38,7 @@ impl Plane {
             self.tick_transport(id, now, out);
             self.tick_publisher(id, now, out);
             self.tick_reports(id, now, out);
+            self.tick_layers(id, now);
             self.tick_filling(id, now, out);
         }
     }
@@ -68,6 +69,7 @@ impl Plane {
                 self.events.push(Event::Loudness { track: peer.tracks[at], loudness });
             }
             for encoding in &mut track.encodings {
+                encoding.bitrate.sample(now);
                 let Some(media_ssrc) = encoding.ssrc.filter(|_| encoding.is_live(now)) else { continue };
                 if encoding.requests.due(now) {
                     self.counters.key_frame_requests += 1;

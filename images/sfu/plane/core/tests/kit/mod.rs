@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use callcluster_plane::command::{Command, Event, Refusal};
 use callcluster_plane::dtls::Identity;
 use callcluster_plane::ids::{LegId, PeerId, TrackId};
-use callcluster_plane::media::{Codec, EncodingSpec, LegSpec, TrackSpec};
+use callcluster_plane::media::{Codec, EncodingSpec, LegSpec, TrackSpec, Wish};
 use callcluster_plane::plane::Config;
 use callcluster_plane::rtp::ExtensionIds;
 use callcluster_plane::worker::{News, Settings, Worker};
@@ -133,7 +133,7 @@ impl Sfu {
     }
 
     /// Forwards a track, and tells the subscriber to expect it.
-    pub fn leg(&mut self, id: u32, track: u32, subscriber: &mut Client, mid: &str, codec: Codec, target: u8) {
+    pub fn leg(&mut self, id: u32, track: u32, subscriber: &mut Client, mid: &str, codec: Codec, highest: u8) {
         let is_video = codec.is_video();
         let (ssrc, rtx) = (0x1000 + 2 * id, is_video.then_some((0x1001 + 2 * id, VP8_RTX)));
         subscriber.expect(mid, ssrc, rtx.map(|(ssrc, _)| ssrc), is_video);
@@ -145,7 +145,8 @@ impl Sfu {
             rtx,
             payload_type: if is_video { VP8 } else { OPUS },
         };
-        self.command(Command::AddLeg { track: TrackId(track), spec, target: Some(target) });
+        let wish = Some(Wish { highest, priority: 0 });
+        self.command(Command::AddLeg { track: TrackId(track), spec, wish });
     }
 }
 

@@ -75,53 +75,6 @@ fn a_repair_is_the_packet_itself_in_a_stream_of_its_own() {
     }
 }
 
-/// Passes `time` while `client` reports every packet at once; returns the bytes that went to it.
-fn pass_with_feedback(world: &mut World, client: &mut Client, time: Duration) -> usize {
-    let until = world.now + time;
-    let mut arrivals = crate::feedback::Arrivals::default();
-    let mut bytes = 0;
-    while world.now < until {
-        world.pass(TICK);
-        bytes +=
-            world.out.iter().filter(|(to, _)| *to == client.address).map(|(_, one)| one.len()).sum::<usize>();
-        for got in world.got(client) {
-            assert_eq!((got.header.ssrc, got.header.padded), (2001, true), "padding, as a retransmission");
-            arrivals.arrived(got.transport_sequence, world.now);
-        }
-        world.out.clear();
-        for feedback in arrivals.take(1, 1001) {
-            let datagram = client.feedback(feedback);
-            world.receive(client.address, datagram);
-        }
-    }
-    bytes
-}
-
-#[test]
-fn a_link_is_filled_up_to_the_estimate_only_for_who_wishes_for_more() {
-    let mut world = World::new();
-    let (alice, mut bob) = (world.client(1), world.client(2));
-    world.video(1, &alice, &[5]);
-    world.leg(1, 1, &bob);
-    world.receive(alice.address, alice.frame(5, 0, true));
-    let mut first = crate::feedback::Arrivals::default();
-    first.arrived(world.got(&mut bob)[0].transport_sequence, world.now);
-    let feedback = bob.feedback(first.take(1, 1001).remove(0));
-    world.receive(bob.address, feedback);
-    let idle = pass_with_feedback(&mut world, &mut bob, Duration::from_millis(200));
-    assert!(idle < 500, "reports alone: {idle}");
-    world.order(Command::Wish { peer: bob.id, bits_per_second: 900_000 }).unwrap();
-    let before = world.plane.peers[&bob.id].estimator.bits_per_second();
-    let filled = 8 * pass_with_feedback(&mut world, &mut bob, Duration::from_secs(1)) as u64;
-    let after = world.plane.peers[&bob.id].estimator.bits_per_second();
-    assert!((before * 9 / 10..after * 11 / 10).contains(&filled), "{before} {filled} {after}");
-    pass_with_feedback(&mut world, &mut bob, Duration::from_secs(10));
-    let found = world.plane.peers[&bob.id].estimator.bits_per_second();
-    assert!((900_000..1_000_000).contains(&found), "{found}");
-    let idle = pass_with_feedback(&mut world, &mut bob, Duration::from_secs(1));
-    assert!(idle < 5000, "the wish is met: {idle}");
-}
-
 #[test]
 fn the_dependency_descriptor_travels_in_either_header_form() {
     let mut world = World::new();

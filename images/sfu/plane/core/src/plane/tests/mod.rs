@@ -1,6 +1,9 @@
 //! The plane in virtual time, without sockets and without a handshake: keys are put in place by hand.
 
 mod allocations;
+mod floods;
+mod layers;
+mod losses;
 mod media;
 mod rooms;
 mod transport;
@@ -16,7 +19,7 @@ use rtc_rtcp::transport_feedbacks::transport_layer_nack::{NackPair, TransportLay
 use super::*;
 use crate::command::{Command, Refusal};
 use crate::dtls::Keys;
-use crate::media::{Codec, EncodingSpec, LegSpec, TrackSpec};
+use crate::media::{Codec, EncodingSpec, LegSpec, TrackSpec, Wish};
 use crate::rtp::{ExtensionIds, ExtensionWriter, Extensions, Header};
 use crate::srtp::{MAX_OVERHEAD, Profile, Receiver, Role, Sender};
 
@@ -54,6 +57,15 @@ struct Got {
 
 fn address(id: u32) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, id as u8], 4000))
+}
+
+/// A number that looks like chance and is the same every time.
+fn next_random(seed: u64) -> u64 {
+    seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
+}
+
+fn wish(highest: u8) -> Option<Wish> {
+    Some(Wish { highest, priority: 0 })
 }
 
 fn check(id: u32, password: &[u8], use_candidate: bool) -> Vec<u8> {
@@ -145,6 +157,19 @@ impl World {
         .unwrap();
     }
 
+    fn audio(&mut self, track: u32, publisher: &Client, ssrc: u32) {
+        self.order(Command::AddTrack(TrackSpec {
+            id: TrackId(track),
+            peer: publisher.id,
+            mid: b"1".to_vec(),
+            codec: Codec::Opus,
+            payload_type: VP8,
+            rtx_payload_type: None,
+            encodings: vec![EncodingSpec { ssrc: Some(ssrc), ..EncodingSpec::default() }],
+        }))
+        .unwrap();
+    }
+
     fn leg(&mut self, leg: u32, track: u32, subscriber: &Client) {
         let spec = LegSpec {
             id: LegId(leg),
@@ -154,7 +179,7 @@ impl World {
             rtx: Some((2000 + leg, RTX)),
             payload_type: VP8,
         };
-        self.order(Command::AddLeg { track: TrackId(track), spec, target: Some(0) }).unwrap();
+        self.order(Command::AddLeg { track: TrackId(track), spec, wish: wish(u8::MAX) }).unwrap();
     }
 
     /// Opens what went to `client` since the last call, media only.
@@ -192,8 +217,14 @@ impl World {
 
 impl Client {
     fn packet(&self, ssrc: u32, index: u64, dependency: &[u8], payload: &[u8]) -> Vec<u8> {
+        self.sealed((VP8, ssrc, index), 3000 * index as u32, dependency, payload)
+    }
+
+    /// A packet of `(payload type, SSRC, index)`.
+    fn sealed(&self, stream: (u8, u32, u64), timestamp: u32, dependency: &[u8], payload: &[u8]) -> Vec<u8> {
+        let (payload_type, ssrc, index) = stream;
         let mut datagram = vec![0; 1600];
-        Header::write(&mut datagram, true, VP8, index as u16, 3000 * index as u32, ssrc);
+        Header::write(&mut datagram, true, payload_type, index as u16, timestamp, ssrc);
         let mut writer = ExtensionWriter::new(&mut datagram, Header::LENGTH, dependency.len(), 14);
         writer.put(IDS.dependency, dependency);
         let header = writer.finish();

@@ -11,7 +11,7 @@ use super::*;
 enum Step {
     Publish { client: usize, layer: u32, ahead: u64, is_key: bool },
     Nack { client: usize, packet: u16, bits: u16 },
-    Aim { leg: u32, target: Option<u8> },
+    Aim { leg: u32, highest: Option<u8> },
     Pass,
 }
 
@@ -21,7 +21,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(client, layer, ahead, is_key)| Step::Publish { client, layer, ahead, is_key }),
         2 => (0_usize..4, 0_u16..40, any::<u16>())
             .prop_map(|(client, packet, bits)| Step::Nack { client, packet, bits }),
-        1 => (0_u32..4, proptest::option::of(0_u8..2)).prop_map(|(leg, target)| Step::Aim { leg, target }),
+        1 => (0_u32..4, proptest::option::of(0_u8..2)).prop_map(|(leg, highest)| Step::Aim { leg, highest }),
         1 => Just(Step::Pass),
     ]
 }
@@ -65,8 +65,11 @@ proptest! {
                     let datagram = clients[client].feedback(nack);
                     world.receive(clients[client].address, datagram);
                 }
-                Step::Aim { leg, target } => world.order(Command::AimLeg { leg: LegId(leg), target }).unwrap(),
-                Step::Pass => world.pass(TICK),
+                Step::Aim { leg, highest } => {
+                    world.order(Command::AimLeg { leg: LegId(leg), wish: highest.and_then(wish) }).unwrap();
+                }
+                // Long enough for an encoding to be measured and chosen.
+                Step::Pass => world.pass(Duration::from_millis(600)),
             }
             for (at, client) in clients.iter_mut().enumerate() {
                 for got in world.got(client) {
