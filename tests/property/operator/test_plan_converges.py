@@ -6,7 +6,6 @@ import copy
 from typing import Any
 
 from callcluster_operator.objects import POD, ROOM, Ref, ref_of
-from callcluster_operator.plan import Apply, Delete
 from callcluster_operator.planning import names, ports
 from callcluster_operator.planning.plan import plan
 from hypothesis import given, settings
@@ -237,69 +236,6 @@ def disturb(world: World, change: str) -> None:
             world.fail(pods[-1]["metadata"]["name"])
         case "v" if pods:
             world.vanish(pods[-1]["metadata"]["name"])
-
-
-@given(
-    spec=turn_specs,
-    changes=st.lists(
-        st.sampled_from(
-            ["quota", "more", "fewer", "none", "pods", "pods", "time", "calls", "hang up", "fail"]
-        ),
-        min_size=5,
-        max_size=12,
-    ),
-)
-@settings(max_examples=50, deadline=None)
-def test_a_server_with_calls_is_never_deleted_before_its_deadline(spec: Spec, changes: list[str]) -> None:
-    spec = {**copy.deepcopy(spec), "drain": {"timeoutSeconds": 60}}
-    world = World(["n1", "n2"])
-    world.put(callcluster("cc", turn=spec))
-    world.settle("cc")
-    for process in world.processes.values():
-        process.load = 1
-    began: dict[str, float] = {}
-    for change in changes:
-        match change:
-            case "quota":
-                spec["quota"] = {"allocationsPerUser": spec["quota"]["allocationsPerUser"] + 1}
-            case "more":
-                spec["replicas"] = min(3, spec["replicas"] + 1)
-            case "fewer":
-                spec["replicas"] = max(0, spec["replicas"] - 1)
-            case "none":
-                spec["replicas"] = 0
-            case "pods":
-                world.work()
-            case "time":
-                world.now += 25
-            case "calls":
-                for pod in world.turn_pods():
-                    running = world.processes.get(pod["metadata"]["name"])
-                    if running is not None and not running.draining:
-                        running.load = 1
-            case "hang up" if world.turn_pods():
-                running = world.processes.get(world.turn_pods()[0]["metadata"]["name"])
-                if running is not None:
-                    running.load = 0
-            case "fail" if world.turn_pods():
-                world.fail(world.turn_pods()[0]["metadata"]["name"])
-        world.put(callcluster("cc", turn=copy.deepcopy(spec)))
-        with_calls = {
-            ref.name
-            for ref in world.objects
-            if ref.kind == POD and ref.name in world.processes and world.processes[ref.name].load
-        }
-        planned = plan(world.observe("cc"))
-        for step in planned.steps:
-            if isinstance(step, Delete) and step.ref.name in with_calls & set(began):
-                assert world.now >= began[step.ref.name] + 60
-            elif isinstance(step, Delete):
-                assert step.ref.name not in with_calls
-            if isinstance(step, Apply) and step.manifest["kind"] == "Pod":
-                name, notes = step.manifest["metadata"]["name"], step.manifest["metadata"]["annotations"]
-                if names.DRAIN_STARTED in notes:
-                    began.setdefault(name, world.now)
-        world.execute(planned)
 
 
 def test_the_callcluster_of_these_tests_needs_nothing_else() -> None:

@@ -1,10 +1,11 @@
-"""What holds for SFUs whatever happens: ports, and calls."""
+"""What holds for TURN servers and SFUs whatever happens: calls, and ports."""
 
 from __future__ import annotations
 
 import copy
 from typing import Any
 
+import pytest
 from callcluster_operator.objects import POD, ref_of
 from callcluster_operator.plan import Apply, Delete
 from callcluster_operator.planning import names
@@ -19,12 +20,20 @@ DRAIN_SECONDS = 60
 EVENTS = ["template", "more", "fewer", "none", "pods", "pods", "time", "calls", "hang up", "fail", "vanish"]
 
 
-def disturb(world: World, event: str, spec: dict[str, Any]) -> None:
-    first = next(iter(world.sfu_pods()), None)
+def ports_of(component: str, count: int) -> dict[str, Any]:
+    """A spec with ports for that many servers on one node."""
+    if component == names.SFU:
+        return {"portRange": {"min": 28000, "max": 27999 + count}}
+    return {"relayPortRange": {"min": 20000, "max": 19999 + 10 * count}, "portsPerReplica": 10}
+
+
+def disturb(world: World, event: str, spec: dict[str, Any], component: str) -> None:
+    pods = world.of_kind(POD, component)
+    first = next(iter(pods), None)
     process = world.processes.get(first["metadata"]["name"]) if first else None
     match event:
         case "template":
-            spec["roomsPerReplica"] = spec["roomsPerReplica"] % 50 + 1
+            spec["logLevel"] = "debug" if spec.get("logLevel") == "warning" else "warning"
         case "more":
             spec["replicas"] = min(3, spec["replicas"] + 1)
         case "fewer":
@@ -36,7 +45,7 @@ def disturb(world: World, event: str, spec: dict[str, Any]) -> None:
         case "time":
             world.now += 25
         case "calls":
-            for pod in world.sfu_pods():
+            for pod in pods:
                 running = world.processes.get(pod["metadata"]["name"])
                 if running is not None and not running.draining:
                     running.load = 1
@@ -48,31 +57,35 @@ def disturb(world: World, event: str, spec: dict[str, Any]) -> None:
             world.vanish(first["metadata"]["name"])
 
 
+@pytest.mark.parametrize("component", names.ON_THE_HOST)
 @given(
-    replicas=st.integers(1, 3),
+    replicas=st.integers(0, 3),
     ports=st.integers(1, 6),
     events=st.lists(st.sampled_from(EVENTS), min_size=5, max_size=14),
 )
 @settings(max_examples=60, deadline=None)
-def test_an_sfu_with_participants_is_never_deleted_before_its_deadline(
-    replicas: int, ports: int, events: list[str]
+def test_a_server_with_calls_is_never_deleted_before_its_deadline(
+    component: str, replicas: int, ports: int, events: list[str]
 ) -> None:
     spec: dict[str, Any] = {
+        **ports_of(component, ports),
         "replicas": replicas,
-        "portRange": {"min": 28000, "max": 27999 + ports},
-        "roomsPerReplica": 10,
         "drain": {"timeoutSeconds": DRAIN_SECONDS},
     }
     world = World(["n1", "n2"])
-    world.put(callcluster("cc", sfu=spec))
+    world.put(callcluster("cc", **{component: copy.deepcopy(spec)}))
     world.settle("cc")
     for process in world.processes.values():
         process.load = 1
     began: dict[str, float] = {}
     for event in events:
-        disturb(world, event, spec)
-        world.put(callcluster("cc", sfu=copy.deepcopy(spec)))
-        busy = {pod["metadata"]["uid"] for pod in world.sfu_pods() if _participants(world, pod)}
+        disturb(world, event, spec, component)
+        world.put(callcluster("cc", **{component: copy.deepcopy(spec)}))
+        busy = {
+            pod["metadata"]["uid"]
+            for pod in world.of_kind(POD)
+            if pod["metadata"]["name"] in world.processes and world.processes[pod["metadata"]["name"]].load
+        }
         planned = plan(world.observe("cc"))
         for step in planned.steps:
             if isinstance(step, Delete) and step.uid in busy:
@@ -82,11 +95,6 @@ def test_an_sfu_with_participants_is_never_deleted_before_its_deadline(
                 if names.DRAIN_STARTED in meta["annotations"]:
                     began.setdefault(meta["uid"], world.now)
         world.execute(planned)
-
-
-def _participants(world: World, pod: dict[str, Any]) -> int:
-    process = world.processes.get(pod["metadata"]["name"])
-    return process.load if process else 0
 
 
 @given(
@@ -103,15 +111,14 @@ def _participants(world: World, pod: dict[str, Any]) -> int:
     ),
 )
 @settings(max_examples=60, deadline=None)
-def test_no_two_servers_ever_share_a_port_and_a_freed_one_rests_wherever_the_operator_dies(
+def test_no_two_sfus_ever_share_a_port_and_a_freed_one_rests_wherever_the_operator_dies(
     ports: int, rounds: list[tuple[str, str, int, bool]]
 ) -> None:
     world = World(["n1", "n2"])
     specs: dict[str, dict[str, Any]] = {
         cc: {
+            **ports_of(names.SFU, ports),
             "replicas": 2,
-            "portRange": {"min": 28000, "max": 27999 + ports},
-            "roomsPerReplica": 10,
             "drain": {"timeoutSeconds": 0},
         }
         for cc in ("a", "b")
@@ -122,7 +129,7 @@ def test_no_two_servers_ever_share_a_port_and_a_freed_one_rests_wherever_the_ope
             start = specs[cc]["portRange"]["min"] + 1
             specs[cc]["portRange"] = {"min": start, "max": start + ports - 1}
         else:
-            disturb(world, event, specs[cc])
+            disturb(world, event, specs[cc], names.SFU)
         _look(world, last_held)
         world.put(callcluster(cc, sfu=copy.deepcopy(specs[cc])))
         world.pass_over(cc, stop_after=stop_after if dies else None)
