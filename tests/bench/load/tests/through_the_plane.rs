@@ -8,7 +8,7 @@ use callcluster_load::generator::Generator;
 use callcluster_plane::command::Command;
 use callcluster_plane::dtls::Identity;
 use callcluster_plane::ids::{LegId, PeerId, TrackId};
-use callcluster_plane::media::{Codec, EncodingSpec, LegSpec, TrackSpec};
+use callcluster_plane::media::{Codec, EncodingSpec, LegSpec, TrackSpec, Wish};
 use callcluster_plane::plane::Config;
 use callcluster_plane::rtp::ExtensionIds;
 use callcluster_plane::worker::{Settings, Worker};
@@ -90,7 +90,8 @@ impl Call {
             rtx: Some((FORWARDED + 2 * leg + 1, 97)),
             payload_type: 96,
         };
-        self.worker.command(0, Command::AddLeg { track: TrackId(1), spec, target: Some(0) });
+        let wish = Some(Wish { highest: 0, priority: 0 });
+        self.worker.command(0, Command::AddLeg { track: TrackId(1), spec, wish });
     }
 
     fn until(&mut self, what: &str, done: impl Fn(&Value) -> bool) {
