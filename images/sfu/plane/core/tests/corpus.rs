@@ -1,0 +1,18 @@
+//! The kept inputs of the fuzz targets, replayed.
+#![allow(missing_docs)]
+
+#[path = "../../fuzz/src/lib.rs"]
+mod fuzzed;
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_kept_input_is_still_harmless() {
+    for (name, run) in fuzzed::TARGETS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
+        let inputs: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(inputs.len() >= 3, "{name}: {inputs:?}");
+        inputs.iter().for_each(|input| run(&fs::read(input).unwrap()));
+    }
+}
