@@ -16,7 +16,7 @@
 
   window.withoutTransforms = async () => {
     const { FrameCrypto } = await import('/sdk/frame_crypto.js')
-    FrameCrypto.prototype.attach = () => undefined
+    Object.assign(FrameCrypto.prototype, { attachSender: () => undefined, attachReceiver: () => 0 })
   }
 
   /** An SFU that says of each track that it is another member's. */

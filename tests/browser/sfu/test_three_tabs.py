@@ -125,3 +125,23 @@ async def test_an_sfu_that_names_the_wrong_sender_shows_no_wrong_face(
     assert look["descriptions"] < 20
     assert look["connections"] == 3, "what the SFU does not bring still comes directly"
     await misled.flows()
+
+
+async def test_a_member_without_transforms_sends_the_sfu_no_packet(
+    open_tab: Opener, room: str, forwarder: SFUProcess
+) -> None:
+    ada, bob = [await (await open_tab()).join(room) for _ in range(2)]
+    bare = await open_tab()
+    await bare.page.evaluate("withoutTransforms()")
+    await bare.join(room)
+    for tab in (ada, bob):
+        await tab.until(lambda look: look["forwarded"] == 1, within=40)
+    look = await bare.until(
+        lambda look: (
+            look["forwarded"] == 1 and look["framesEncoded"] > 30 and look["packetsReceived"] > 100
+        ),
+        within=40,
+    )
+    assert look["packetsSent"] == 0
+    assert look["framesDecoded"] == 0
+    await ada.flows()

@@ -64,10 +64,11 @@ export class FrameCrypto {
    *
    * @param {RTCRtpTransceiver} transceiver
    * @param {{source: Source, selfSid: string, sid: string}} place  `sid` is the other member's.
+   * @returns {number} See `attachReceiver`.
    */
   attach({ sender, receiver }, { source, selfSid, sid }) {
     this.attachSender(sender, { source, sid: selfSid })
-    this.attachReceiver(receiver, { source, sid })
+    return this.attachReceiver(receiver, { source, sid })
   }
 
   /**
@@ -81,12 +82,17 @@ export class FrameCrypto {
   /**
    * @param {RTCRtpReceiver} receiver
    * @param {{source: Source, sid: string}} place  `sid` is that of the member whose keys open what comes.
-   * @returns {number} What reports count its frames under.
+   * @returns {number} What reports count its frames under, until it is released.
    */
   attachReceiver(receiver, { source, sid }) {
     this.#places += 1
     receiver.transform = new RTCRtpScriptTransform(this.#worker, { role: 'receive', sid, source, place: this.#places })
     return this.#places
+  }
+
+  /** Nothing comes by this receiver any more, which browsers do not say to its transform. @param {number} place */
+  release(place) {
+    this.#worker.postMessage({ op: 'release', place })
   }
 
   /**

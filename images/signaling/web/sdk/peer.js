@@ -38,6 +38,8 @@ export class Peer {
   #receives = true
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #lanes = new Map()
+  /** @type {number[]} of the receiving transforms */
+  #places = []
   /** @type {RTCIceCandidateInit[]} that came before the description which they belong to */
   #early = []
   /** @type {RTCIceCandidateInit[]} found and not yet sent */
@@ -122,6 +124,7 @@ export class Peer {
     if (this.#connection.closed) return
     for (const timer of [this.#foundTimer, this.#noOfferTimer]) clearTimeout(timer)
     this.#connection.close()
+    for (const place of this.#places) this.#o.frames.release(place)
     for (const source of this.#lanes.keys()) this.#o.onTrack(source, null)
   }
 
@@ -163,7 +166,7 @@ export class Peer {
    */
   #adopt(source, transceiver) {
     const { selfSid, sid, frames, onTrack } = this.#o
-    frames.attach(transceiver, { source, selfSid, sid })
+    this.#places.push(frames.attach(transceiver, { source, selfSid, sid }))
     const kind = source === 'mic' ? 'audio' : 'video'
     transceiver.setCodecPreferences(allowedCodecs(kind))
     this.#lanes.set(source, transceiver)

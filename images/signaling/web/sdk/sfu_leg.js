@@ -23,8 +23,11 @@ import { newWishes, wantedOf, wishesOf } from './sfu_wants.js'
  */
 
 const VIEWS_MS = 250
-/** Reports of the worker, one a second, for which an old connection is kept beside one that stands. */
-const REPORTS_BESIDE = 10
+/**
+ * Reports of the worker, one a second, for which an old connection is kept beside one that stands: long enough for the
+ * others to receive by the new one, and not for ever where someone does not come along.
+ */
+const REPORTS_BESIDE = { least: 3, most: 10 }
 
 /** A member's connection with whichever SFU serves its room: the next one is made before the old one is closed. */
 export class SfuLeg {
@@ -111,7 +114,8 @@ export class SfuLeg {
     for (const way of this.#standing) way.peer.counted(opened)
     if (!this.#former || !this.#current?.peer.connected) return
     this.#reportsBeside += 1
-    if (this.#reportsBeside > REPORTS_BESIDE || !this.#o.stage.needs(this.#former.way)) this.#dropFormer()
+    const isNeeded = this.#o.stage.needs(this.#former.way)
+    if (this.#reportsBeside >= (isNeeded ? REPORTS_BESIDE.most : REPORTS_BESIDE.least)) this.#dropFormer()
   }
 
   /**

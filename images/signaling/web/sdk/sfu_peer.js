@@ -102,9 +102,11 @@ export class SfuPeer {
     for (const each of add) this.#add(each)
   }
 
-  /** What the SFU could not serve before may be there now, and nothing else would ask for it again. */
+  /** What the SFU refused or could not serve before it may serve now, and nothing else would ask for it again. */
   askAgain() {
-    if ([...this.#places.values()].some(({ transceiver: { currentDirection } }) => currentDirection === 'inactive')) this.#reoffer()
+    const isRefused = !this.#open && this.#pc.signalingState === 'have-local-offer'
+    const lacks = [...this.#places.values()].some(({ transceiver: { currentDirection } }) => currentDirection === 'inactive')
+    if (isRefused || lacks) this.#reoffer()
   }
 
   /** @param {{seq: number, sdp: string}} answer */
@@ -127,7 +129,7 @@ export class SfuPeer {
   /** Says again what is unanswered: what was said before may be lost. */
   repeat() {
     if (this.#open) this.#say(FIRST_REPEAT_MS)
-    else if (this.#pc.signalingState === 'have-local-offer') this.#reoffer()
+    else this.askAgain()
   }
 
   /**
@@ -179,8 +181,7 @@ export class SfuPeer {
     if (this.#connection.closed) return
     this.#settle()
     this.#connection.close()
-    for (const { sid, source } of this.#places.values()) this.#o.onTrack(sid, source, null)
-    this.#places.clear()
+    for (const track of this.#places.keys()) this.#drop(track)
   }
 
   /**
@@ -209,9 +210,10 @@ export class SfuPeer {
 
   /** @param {string} track */
   #drop(track) {
-    const { sid, source, transceiver } = /** @type {Place} */ (this.#places.get(track))
+    const { sid, source, transceiver, place } = /** @type {Place} */ (this.#places.get(track))
     this.#places.delete(track)
     this.#stop(transceiver)
+    this.#o.frames.release(place)
     this.#o.onTrack(sid, source, null)
   }
 
@@ -222,7 +224,7 @@ export class SfuPeer {
    */
   #stop(transceiver) {
     if (transceiver.mid === null) this.#unoffered.push(transceiver)
-    else transceiver.stop()
+    else if (!this.#connection.closed) transceiver.stop()
   }
 
   /** One offer at a time: the browser asks for the next one by itself when this one is answered. */

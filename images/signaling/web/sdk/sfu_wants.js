@@ -17,8 +17,9 @@
 
 import { LANES } from './lanes.js'
 
-/** Sections that fit into one offer: what is beyond them is left out, sound last. */
-const MOST_SECTIONS = 48
+/** What a receiving section adds to an offer, and what all of them may: signaling takes descriptions of 48 KiB. */
+const SECTION_BYTES = { audio: 650, video: 1_050 }
+const MOST_BYTES = 40_000
 const MOST_WISHES = 256
 
 /** @type {Record<Size, Wish>} */
@@ -45,7 +46,7 @@ export function sourceOf({ kind, mid }) {
 
 /**
  * Which tracks to receive: sound and cameras of those in the roster, and screens while they are shown. Of two tracks
- * for one lane the one named last counts.
+ * for one lane the one named last counts. What does not fit into an offer is left out: small pictures first, sound last.
  *
  * @param {readonly SfuTrack[]} tracks  As the SFU says.
  * @param {ReadonlyMap<string, {screen: boolean}>} others  The roster without this member, and who shows a screen.
@@ -63,7 +64,12 @@ export function wantedOf(tracks, others, views) {
   }
   /** @param {Wanted} wanted */
   const rank = (wanted) => (wanted.source === 'mic' ? -1 : RANKS[sizeOf(wanted, views)])
-  return [...lanes.values()].sort((one, other) => rank(one) - rank(other)).slice(0, MOST_SECTIONS)
+  let bytes = 0
+  const fitting = (/** @type {Wanted} */ { source }) => {
+    bytes += source === 'mic' ? SECTION_BYTES.audio : SECTION_BYTES.video
+    return bytes <= MOST_BYTES
+  }
+  return [...lanes.values()].sort((one, other) => rank(one) - rank(other)).filter(fitting)
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * The one worker of a call: every frame of every track goes through here, so that a key has one counter.
  *
- * Messages in: `use`, `learn`, `forget`. Messages out: `ready`, `report` once a second, `missing`, `broken`.
+ * Messages in: `use`, `learn`, `forget`, `release`. Messages out: `ready`, `report` once a second, `missing`, `broken`.
  *
  * @typedef {{role: 'send' | 'receive', sid: string, source: import('./types.js').Source, place?: number}} Options
  *
@@ -69,7 +69,7 @@ scope.postMessage({ op: 'ready' })
  * @param {string} op
  * @param {any} message
  */
-async function handle(op, { sid, kid, baseKey }) {
+async function handle(op, { sid, kid, baseKey, place }) {
   switch (op) {
     case 'use':
       return sending.use(kid, baseKey)
@@ -80,6 +80,8 @@ async function handle(op, { sid, kid, baseKey }) {
     case 'forget':
       gone.add(sid)
       return receiving.get(sid)?.forget()
+    case 'release':
+      for (const track of tracks) if (track.transformer.options.place === place) tracks.delete(track)
   }
 }
 
