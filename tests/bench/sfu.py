@@ -114,7 +114,8 @@ class Bench:
         await asyncio.sleep(seconds)
         after = read()
         counts = await load.measure()
-        run = Run(counts, after[0] - before[0], max(0.0, (after[1] - before[1]) / seconds))
+        elsewhere = max(0.0, (after[1] - before[1]) / counts["seconds"])
+        run = Run(counts, after[0] - before[0], elsewhere)
         self._elsewhere.append(run.elsewhere)
         return run
 
