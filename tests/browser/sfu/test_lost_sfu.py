@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from browser.conftest import Opener
 from browser.sdk.tabs import Look
@@ -35,4 +37,37 @@ async def test_without_the_sfu_members_are_connected_directly_until_there_is_one
     with sfu(redis.url):
         for tab in tabs:
             await tab.until(moved, within=40)
+        await hear_each_other(tabs)
+
+
+async def test_an_sfu_that_drains_hands_the_call_to_another_and_nobody_is_lost(
+    open_tab: Opener, room: str, redis: RedisServer
+) -> None:
+    with sfu(redis.url) as first:
+        tabs = await three(open_tab, room)
+        before = {tab.sid: await tab.look() for tab in tabs}
+        with sfu(redis.url):
+            first.terminate()
+            assert await asyncio.to_thread(first.ended, 60) == 0, "all have moved"
+            await hear_each_other(tabs)
+            for tab in tabs:
+                look = await tab.until(moved)
+                assert look["lost"] == before[tab.sid]["lost"]
+
+
+async def test_who_finds_no_place_at_the_sfu_is_connected_directly_to_everyone(
+    open_tab: Opener, room: str, redis: RedisServer
+) -> None:
+    with sfu(redis.url, MAX_PARTICIPANTS="2"):
+        tabs = [await (await open_tab()).join(room) for _ in range(3)]
+        await hear_each_other(tabs)
+        looks = [
+            await tab.until(lambda look: look["forwarded"] == 1 or look["warnings"], within=40)
+            for tab in tabs
+        ]
+        refused = [tab for tab, look in zip(tabs, looks, strict=True) if look["warnings"]]
+        assert [(await tab.look())["warnings"][0] for tab in refused] == ["sfu_failed"]
+        served = [tab for tab in tabs if tab not in refused]
+        for tab in served:
+            await tab.until(lambda look: (look["connections"], look["forwarded"]) == (2, 1), within=40)
         await hear_each_other(tabs)
