@@ -45,7 +45,13 @@ def refusal(*command: str, **settings: str) -> tuple[int, str]:
 async def test_it_is_well_once_its_port_has_answered(server: SFUProcess) -> None:
     await eventually(lambda: server.get("/healthz") == (200, "ok\n"))
     await eventually(lambda: server.get("/readyz") == (200, "ok\n"))
-    assert server.report() == {"version": "0.1.0", "draining": False, "rooms": 0, "participants": 0}
+    assert server.report() == {
+        "version": "0.1.0",
+        "draining": False,
+        "rooms": 0,
+        "participants": 0,
+        "serving": True,
+    }
     await eventually(lambda: "sfu_media_in_total 0.0" in server.get("/metrics")[1])
 
 
