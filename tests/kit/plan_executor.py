@@ -354,7 +354,7 @@ class World:
         if pod["metadata"]["labels"][names.COMPONENT_LABEL] == names.TURN:
             return TURNReport("1", "4.6.1", process.draining, process.load, acknowledged)
         if pod["metadata"]["labels"][names.COMPONENT_LABEL] == names.SFU:
-            return SFUReport("1", process.draining, min(process.load, 1), process.load)
+            return SFUReport("1", process.draining, min(process.load, 1), process.load, process.bus_up)
         return SignalingReport(
             "1",
             process.draining,

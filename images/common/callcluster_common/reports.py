@@ -42,6 +42,8 @@ class SFUReport(msgspec.Struct, frozen=True, rename="camel"):
     """Rooms whose seat it holds."""
     participants: int
     """Members that it forwards for, also of rooms whose seat it has given up since."""
+    serving: bool = True
+    """Whether it can take rooms: it knows its address, reaches Redis, and does not drain."""
 
 
 Report = SignalingReport | TURNReport | SFUReport

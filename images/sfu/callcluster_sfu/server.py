@@ -202,6 +202,7 @@ class SFUServer:
             draining=self.service.draining,
             rooms=self.service.rooms,
             participants=self.service.participants,
+            serving=self._ready() is None,
         )
 
     def _gauges(self) -> dict[str, float]:

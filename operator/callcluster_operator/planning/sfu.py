@@ -38,7 +38,8 @@ class SFUServer(Server):
     @property
     def takes_sessions(self) -> bool:
         """Whether it takes rooms: it does so by itself, whether we hear of it or not."""
-        return self.could_take_sessions and not self.is_draining
+        says_so = self.report is None or (self.report.serving and not self.report.draining)
+        return self.could_take_sessions and says_so
 
     def is_full(self, most: int) -> bool:
         """Whether it says that it has all the rooms that it may."""

@@ -86,6 +86,19 @@ def test_a_changed_sfu_is_replaced_before_it_is_drained() -> None:
     assert world.processes["cc-sfu-0"].draining
 
 
+def test_an_sfu_is_not_drained_while_its_successor_cannot_serve() -> None:
+    world = world_with(replicas=1)
+    change(world, replicas=1, roomsPerReplica=7)
+    world.pass_over("cc")
+    world.work()
+    world.processes["cc-sfu-1"].bus_up = False
+    passes(world, 5)
+    assert told(world) == {"cc-sfu-0": ("Ready", 28000), "cc-sfu-1": ("NotReady", 28001)}
+    world.processes["cc-sfu-1"].bus_up = True
+    passes(world, 5)
+    assert told(world) == {"cc-sfu-1": ("Ready", 28001)}
+
+
 @pytest.mark.parametrize("replicas", [1, 2, 3])
 def test_while_sfus_are_replaced_as_many_take_rooms_as_are_wanted(replicas: int) -> None:
     world = world_with(replicas=replicas)
