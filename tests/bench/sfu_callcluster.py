@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.sfu_load import LineProcess, Load, Stream
-from kit.sfu_load_sdp import Far, Side, far, offer, sent_by, stream
+from kit.sfu_load_sdp import Side, connection, offer, sent_by, stream
 from sfu_contestant import PEERS, SFU_CORE, Contestant, NotRun, Published, pinned
 
 try:
@@ -25,7 +25,6 @@ class _Member:
     side: Side
     published: list[Stream] = field(default_factory=list)
     version: int = 0
-    far: Far | None = None
 
 
 class CallCluster(Contestant):
@@ -82,16 +81,14 @@ class CallCluster(Contestant):
         return await self._process.ask("offer", member=member, sdp=sdp, wants=names)
 
     async def _connect(self, load: Load, known: _Member, answer: str, *, counts_only: bool) -> None:
-        there = far(answer)
+        received = sent_by(answer)
         await load.connect(
-            known.peer,
-            local=known.side.local,
-            remote=there.remote,
-            fingerprint=there.fingerprint,
-            address=there.address,
-            controlling=True,
-            extensions=there.extensions,
-            publishes=known.published,
-            receives=sent_by(answer),
-            counts_only=counts_only,
+            connection(
+                known.peer,
+                known.side,
+                answer,
+                publishes=known.published,
+                receives=received,
+                counts_only=counts_only,
+            )
         )

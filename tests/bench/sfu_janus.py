@@ -20,7 +20,7 @@ import aiohttp
 from kit.eventually import eventually
 from kit.ports import free_port
 from kit.sfu_load import Load, LoadError
-from kit.sfu_load_sdp import Side, answer, far, offer, sent_by, stream
+from kit.sfu_load_sdp import Side, answer, connection, offer, sent_by, stream
 from sfu_contestant import PEERS, SFU_CORE, Contestant, NotRun, Published, in_time, pinned
 
 ROOM = 1
@@ -102,17 +102,7 @@ class Janus(Contestant):
         )
         self._feeds.append((feed, member))
         peer = next(PEERS)
-        there = far(said["jsep"]["sdp"])
-        await load.connect(
-            peer,
-            local=side.local,
-            remote=there.remote,
-            fingerprint=there.fingerprint,
-            address=there.address,
-            controlling=True,
-            extensions=there.extensions,
-            publishes=published,
-        )
+        await load.connect(connection(peer, side, said["jsep"]["sdp"], publishes=published))
         return [Published(peer, one.mid, one.kind) for one in published]
 
     async def subscribe(self, load: Load, member: str, *, counts_only: bool = False) -> int:
@@ -127,18 +117,8 @@ class Janus(Contestant):
             handle, {"request": "start"}, {"type": "answer", "sdp": answer(side, 1, offered)}
         )
         peer = next(PEERS)
-        there = far(offered)
-        await load.connect(
-            peer,
-            local=side.local,
-            remote=there.remote,
-            fingerprint=there.fingerprint,
-            address=there.address,
-            controlling=True,
-            extensions=there.extensions,
-            receives=sent_by(offered),
-            counts_only=counts_only,
-        )
+        received = sent_by(offered)
+        await load.connect(connection(peer, side, offered, receives=received, counts_only=counts_only))
         return peer
 
     @asynccontextmanager

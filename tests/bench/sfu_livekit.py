@@ -17,8 +17,8 @@ from pathlib import Path
 
 from kit.eventually import eventually
 from kit.ports import free_ports
-from kit.sfu_load import ROOT, Load, LoadError, Stream
-from kit.sfu_load_sdp import Side, answer, far, offer, sent_by, stream
+from kit.sfu_load import ROOT, Load, LoadError
+from kit.sfu_load_sdp import Side, answer, connection, offer, sent_by, stream
 from sfu_contestant import PEERS, SFU_CORE, Contestant, NotRun, Published, in_time, pinned
 from sfu_livekit_signal import Signal, token
 
@@ -107,7 +107,9 @@ class LiveKit(Contestant):
             known.tracks.append(await known.signal.publish(one.mid, one.kind))
         answered = await known.signal.offer(offer(known.side, 1, published, ()))
         peer = next(PEERS)
-        await self._connect(load, peer, known.side, answered, controlling=True, publishes=published)
+        await load.connect(
+            connection(peer, known.side, answered, address=self._address, publishes=published)
+        )
         return [Published(peer, one.mid, one.kind) for one in published]
 
     async def subscribe(self, load: Load, member: str, *, counts_only: bool = False) -> int:
@@ -124,8 +126,18 @@ class LiveKit(Contestant):
             if connected.is_set():
                 await load.receive(known.peer, sent_by(offered))
             else:
-                await self._connect(load, known.peer, known.down, offered, controlling=False, data=True,
-                                    receives=sent_by(offered), counts_only=counts_only)  # fmt: skip
+                await load.connect(
+                    connection(
+                        known.peer,
+                        known.down,
+                        offered,
+                        controlling=False,
+                        address=self._address,
+                        receives=sent_by(offered),
+                        data=True,
+                        counts_only=counts_only,
+                    )
+                )
                 connected.set()
             known.version += 1
             return answer(known.down, known.version, offered)
@@ -137,26 +149,6 @@ class LiveKit(Contestant):
         self._members[member] = known = _Member(member, *sides, next(PEERS), signal)
         await in_time("LiveKit's first offer", connected.wait())
         return known
-
-    async def _connect(
-        self, load: Load, peer: int, side: Side, description: str, *, controlling: bool,
-        publishes: Sequence[Stream] = (), receives: Sequence[Stream] = (),
-        data: bool = False, counts_only: bool = False,
-    ) -> None:  # fmt: skip
-        there = far(description, self._address)
-        await load.connect(
-            peer,
-            local=side.local,
-            remote=there.remote,
-            fingerprint=there.fingerprint,
-            address=there.address,
-            controlling=controlling,
-            extensions=there.extensions,
-            publishes=publishes,
-            receives=receives,
-            data=data,
-            counts_only=counts_only,
-        )
 
 
 def build() -> Path:

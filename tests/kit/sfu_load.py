@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,32 @@ class Pace:
     window: int | None = None
 
 
+@dataclass(frozen=True)
+class Credentials:
+    """Of ICE."""
+
+    ufrag: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client's transport; see the generator's ``request.rs``."""
+
+    peer: int
+    local: Credentials
+    remote: Credentials
+    fingerprint: str
+    """Of the SFU's certificate, in hex with colons."""
+    address: str
+    controlling: bool
+    extensions: Collection[tuple[int, str]]
+    publishes: Collection[Stream] = ()
+    receives: Collection[Stream] = ()
+    data: bool = False
+    counts_only: bool = False
+
+
 class Load:
     """A running generator."""
 
@@ -149,36 +175,9 @@ class Load:
         async with LineProcess.start([*prefix, str(program)]) as process:
             yield cls(process, (await process.line())["fingerprint"])
 
-    async def connect(
-        self,
-        peer: int,
-        *,
-        local: tuple[str, str],
-        remote: tuple[str, str],
-        fingerprint: str,
-        address: str,
-        controlling: bool,
-        extensions: Mapping[int, str],
-        publishes: Collection[Stream] = (),
-        receives: Collection[Stream] = (),
-        data: bool = False,
-        counts_only: bool = False,
-    ) -> None:
-        """Start a client's transport; credentials are user name and password."""
-        await self._process.ask(
-            "connect",
-            peer=peer,
-            local=dict(zip(("ufrag", "password"), local, strict=True)),
-            remote=dict(zip(("ufrag", "password"), remote, strict=True)),
-            fingerprint=fingerprint,
-            address=address,
-            controlling=controlling,
-            extensions=list(extensions.items()),
-            publishes=[asdict(stream) for stream in publishes],
-            receives=[asdict(stream) for stream in receives],
-            data=data,
-            counts_only=counts_only,
-        )
+    async def connect(self, connection: Connection) -> None:
+        """Start a client's transport."""
+        await self._process.ask("connect", **asdict(connection))
 
     async def receive(self, peer: int, streams: Collection[Stream]) -> None:
         """Let a client expect more."""

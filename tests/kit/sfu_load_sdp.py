@@ -23,7 +23,7 @@ from callcluster_sfu.sdp.values import (
     Transport,
 )
 
-from kit.sfu_load import Stream
+from kit.sfu_load import Connection, Credentials, Stream
 from kit.sfu_offers import audio, video
 
 KNOWN = frozenset(
@@ -57,21 +57,6 @@ class Side:
     def transport(self) -> Transport:
         """Always the DTLS client."""
         return Transport(self.ice, (self.fingerprint,), Setup.ACTIVE)
-
-    @property
-    def local(self) -> tuple[str, str]:
-        """As the generator takes credentials."""
-        return self.ice.ufrag, self.ice.pwd
-
-
-@dataclass(frozen=True)
-class Far:
-    """The SFU's end, as the generator takes it."""
-
-    remote: tuple[str, str]
-    fingerprint: str
-    address: str
-    extensions: dict[int, str]
 
 
 def stream(mid: str, kind: str) -> Stream:
@@ -142,8 +127,22 @@ def _accepted(offered: Section) -> Section:
     )
 
 
-def far(text: str, address: str | None = None) -> Far:
-    """The SFU's end in its offer or answer; without ``address``, by its first UDP candidate."""
+def connection(
+    peer: int,
+    side: Side,
+    text: str,
+    *,
+    controlling: bool = True,
+    address: str | None = None,
+    publishes: Collection[Stream] = (),
+    receives: Collection[Stream] = (),
+    data: bool = False,
+    counts_only: bool = False,
+) -> Connection:
+    """A client's transport to the SFU whose offer or answer ``text`` is.
+
+    Without ``address`` it is that of the first UDP candidate.
+    """
     description = parse(text, LARGE)
     section = next(one for one in description.sections if not one.refused)
     ice = section.transport.ice or description.transport.ice
@@ -153,12 +152,18 @@ def far(text: str, address: str | None = None) -> Far:
         candidate = next(one for one in candidates if one.transport.lower() == "udp")
         address = f"{candidate.address}:{candidate.port}"
     assert ice
-    digest = next(one.digest for one in hashes if one.algorithm == "sha-256")
-    return Far(
-        (ice.ufrag, ice.pwd),
-        digest.hex(":").upper(),
+    return Connection(
+        peer,
+        Credentials(side.ice.ufrag, side.ice.pwd),
+        Credentials(ice.ufrag, ice.pwd),
+        next(one.digest for one in hashes if one.algorithm == "sha-256").hex(":").upper(),
         address,
-        {one.id: one.uri for section in description.sections for one in section.extensions},
+        controlling,
+        sorted({(one.id, one.uri) for section in description.sections for one in section.extensions}),
+        publishes,
+        receives,
+        data,
+        counts_only,
     )
 
 
