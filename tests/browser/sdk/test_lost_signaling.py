@@ -147,7 +147,7 @@ async def test_two_who_wait_for_each_others_offer_connect(open_tab: Opener) -> N
             const { Peer } = await import('/sdk/peer.js')
             const shared = {
                 offers: false,
-                frames: { attach: () => undefined },
+                frames: { attach: () => 0, release: () => undefined },
                 tracks: { mic: null, cam: null, screen: null },
                 iceServers: [],
                 iceTransportPolicy: 'all',
