@@ -45,6 +45,8 @@ AIMS = {
 WARM_UP_SECONDS = 1.0
 SHARE = 0.7
 """Of a core: the load at which latency counts."""
+LATENCY_LISTENERS = 100
+"""So many that none has more than what its link's estimate follows."""
 STEPS, STEP_SECONDS, LARGEST_STEP = 4, 1.5, 4.0
 """To find the rate for it."""
 FANS = (1, 3, 10, 30, 100, 300)
@@ -101,7 +103,11 @@ class Bench:
             yield load, sfu
 
     async def measured(self, load: Load, sfu: Contestant, seconds: float) -> Run:
-        """Count for so long what goes on."""
+        """Count for so long what goes on.
+
+        Raises:
+            LoadError: nothing arrived at those who open it.
+        """
         kernel = packet_thread()
         sfu_pids = [sfu.pid, *([kernel] if kernel else [])]
 
@@ -114,6 +120,8 @@ class Bench:
         await asyncio.sleep(seconds)
         after = read()
         counts = await load.measure()
+        if not counts["opened"]:
+            raise LoadError("nothing arrived")
         elsewhere = max(0.0, (after[1] - before[1]) / counts["seconds"])
         run = Run(counts, after[0] - before[0], elsewhere)
         self._elsewhere.append(run.elsewhere)
@@ -159,7 +167,7 @@ class Bench:
 
     async def latency(self) -> None:
         """At the rate that takes each SFU a certain share of a core."""
-        shape = replace(SHAPES["video"], counts_only=True)
+        shape = replace(one_to(LATENCY_LISTENERS), counts_only=True)
         for contestant in self._contestants:
             name = f"latency at {SHARE:.0%} of a core, {contestant.title}"
             try:
