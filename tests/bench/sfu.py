@@ -46,7 +46,7 @@ WARM_UP_SECONDS = 1.0
 SHARE = 0.7
 """Of a core: the load at which latency counts."""
 LATENCY_LISTENERS = 100
-"""So many that none has more than what its link's estimate follows."""
+"""So many that each has a rate like that of a large call."""
 STEPS, STEP_SECONDS, LARGEST_STEP = 4, 1.5, 4.0
 """To find the rate for it."""
 FANS = (1, 3, 10, 30, 100, 300)

@@ -56,17 +56,19 @@ class CallCluster(Contestant):
         known.published = [stream(f"p{number}", kind) for number, kind in enumerate(kinds)]
         answer = await self._offer(member, known, {})
         self._tracks += [(answer["published"][one.mid], one.kind, member) for one in known.published]
-        await self._connect(load, known, answer["sdp"], counts_only=False)
+        await self._connect(load, known, answer["sdp"], counts_only=False, feedback=True)
         return [Published(known.peer, one.mid, one.kind) for one in known.published]
 
-    async def subscribe(self, load: Load, member: str, *, counts_only: bool = False) -> int:
+    async def subscribe(
+        self, load: Load, member: str, *, counts_only: bool = False, feedback: bool = True
+    ) -> int:
         is_new = member not in self._members
         known = self._members.setdefault(member, _Member(next(PEERS), Side.new(load.fingerprint)))
         others = [(name, kind) for name, kind, owner in self._tracks if owner != member]
         wants = {f"s{number}": track for number, track in enumerate(others)}
         answer = await self._offer(member, known, wants)
         if is_new:
-            await self._connect(load, known, answer["sdp"], counts_only=counts_only)
+            await self._connect(load, known, answer["sdp"], counts_only=counts_only, feedback=feedback)
         else:
             await load.receive(known.peer, sent_by(answer["sdp"]))
         return known.peer
@@ -80,7 +82,9 @@ class CallCluster(Contestant):
         names = {mid: name for mid, (name, _) in wants.items()}
         return await self._process.ask("offer", member=member, sdp=sdp, wants=names)
 
-    async def _connect(self, load: Load, known: _Member, answer: str, *, counts_only: bool) -> None:
+    async def _connect(
+        self, load: Load, known: _Member, answer: str, *, counts_only: bool, feedback: bool
+    ) -> None:
         received = sent_by(answer)
         await load.connect(
             connection(
@@ -90,5 +94,6 @@ class CallCluster(Contestant):
                 publishes=known.published,
                 receives=received,
                 counts_only=counts_only,
+                feedback=feedback,
             )
         )

@@ -61,7 +61,9 @@ class Contestant(ABC):
         """Connect a client that will send these, which are audio or video."""
 
     @abstractmethod
-    async def subscribe(self, load: Load, member: str, *, counts_only: bool = False) -> int:
+    async def subscribe(
+        self, load: Load, member: str, *, counts_only: bool = False, feedback: bool = True
+    ) -> int:
         """Let a member have all that others publish, after all publishing; the number of its client."""
 
 

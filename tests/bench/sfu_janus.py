@@ -105,7 +105,9 @@ class Janus(Contestant):
         await load.connect(connection(peer, side, said["jsep"]["sdp"], publishes=published))
         return [Published(peer, one.mid, one.kind) for one in published]
 
-    async def subscribe(self, load: Load, member: str, *, counts_only: bool = False) -> int:
+    async def subscribe(
+        self, load: Load, member: str, *, counts_only: bool = False, feedback: bool = True
+    ) -> int:
         side = Side.new(load.fingerprint)
         feeds = [{"feed": feed} for feed, owner in self._feeds if owner != member]
         handle = await self._attach()
@@ -118,7 +120,9 @@ class Janus(Contestant):
         )
         peer = next(PEERS)
         received = sent_by(offered)
-        await load.connect(connection(peer, side, offered, receives=received, counts_only=counts_only))
+        await load.connect(
+            connection(peer, side, offered, receives=received, counts_only=counts_only, feedback=feedback)
+        )
         return peer
 
     @asynccontextmanager

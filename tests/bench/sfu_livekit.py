@@ -101,7 +101,7 @@ class LiveKit(Contestant):
         return self._process.pid
 
     async def publish(self, load: Load, member: str, kinds: Sequence[str]) -> list[Published]:
-        known = await self._join(load, member, counts_only=False)
+        known = await self._join(load, member, counts_only=False, feedback=True)
         published = [stream(f"{number}", kind) for number, kind in enumerate(kinds)]
         for one in published:
             known.tracks.append(await known.signal.publish(one.mid, one.kind))
@@ -112,13 +112,17 @@ class LiveKit(Contestant):
         )
         return [Published(peer, one.mid, one.kind) for one in published]
 
-    async def subscribe(self, load: Load, member: str, *, counts_only: bool = False) -> int:
-        known = self._members.get(member) or await self._join(load, member, counts_only=counts_only)
+    async def subscribe(
+        self, load: Load, member: str, *, counts_only: bool = False, feedback: bool = True
+    ) -> int:
+        known = self._members.get(member) or await self._join(
+            load, member, counts_only=counts_only, feedback=feedback
+        )
         others = [track for other in self._members.values() if other is not known for track in other.tracks]
         await known.signal.subscribe(others)
         return known.peer
 
-    async def _join(self, load: Load, member: str, *, counts_only: bool) -> _Member:
+    async def _join(self, load: Load, member: str, *, counts_only: bool, feedback: bool) -> _Member:
         connected = asyncio.Event()
 
         async def answer_offer(offered: str) -> str:
@@ -136,6 +140,7 @@ class LiveKit(Contestant):
                         receives=sent_by(offered),
                         data=True,
                         counts_only=counts_only,
+                        feedback=feedback,
                     )
                 )
                 connected.set()

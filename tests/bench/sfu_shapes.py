@@ -26,7 +26,8 @@ class Shape:
     meeting: bool = False
     """Publishers receive as well."""
     counts_only: bool = False
-    """All listeners but one count without opening: for loads that clients could not follow."""
+    """All listeners but one count without opening, and none gives transport-wide feedback: for loads that
+    clients, or a link's estimate, could not follow."""
 
 
 def video(rate: float, **changes: Any) -> Pace:
@@ -71,7 +72,12 @@ async def settle(load: Load, sfu: Contestant, shape: Shape) -> list[Published]:
         peer = await sfu.subscribe(load, f"p{number}")
         expected[peer] = tracks * (shape.publishers - 1)
     for number in range(shape.listeners):
-        peer = await sfu.subscribe(load, f"s{number}", counts_only=shape.counts_only and number > 0)
+        peer = await sfu.subscribe(
+            load,
+            f"s{number}",
+            counts_only=shape.counts_only and number > 0,
+            feedback=not shape.counts_only,
+        )
         expected[peer] = tracks * shape.publishers
     await load.connected(expected)
     await load.pace(paces(shape, published))

@@ -153,6 +153,7 @@ class Connection:
     receives: Collection[Stream] = ()
     data: bool = False
     counts_only: bool = False
+    feedback: bool = True
 
 
 class Load:

@@ -138,6 +138,7 @@ def connection(
     receives: Collection[Stream] = (),
     data: bool = False,
     counts_only: bool = False,
+    feedback: bool = True,
 ) -> Connection:
     """A client's transport to the SFU whose offer or answer ``text`` is.
 
@@ -164,6 +165,7 @@ def connection(
         receives,
         data,
         counts_only,
+        feedback,
     )
 
 

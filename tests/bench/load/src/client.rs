@@ -115,7 +115,9 @@ impl Client {
         api.set_remote_fingerprint(fingerprint(&connect.fingerprint)?);
         api.set_remote_ice_credentials(remote);
         api.set_ice_controlling(connect.controlling);
-        api.enable_twcc_feedback();
+        if connect.feedback {
+            api.enable_twcc_feedback();
+        }
         api.start_dtls(true).map_err(|error| error.to_string())?;
         if connect.data {
             api.start_sctp(false);

@@ -58,10 +58,18 @@ pub struct Connect {
     /// Take data channels; nothing is sent on them.
     #[serde(default)]
     pub data: bool,
+    /// Answer what it opens with transport-wide feedback. Without, an SFU cannot estimate the link and holds nothing
+    /// back.
+    #[serde(default = "always")]
+    pub feedback: bool,
     /// Read and count media by its clear header, but open none and answer with no feedback for it. For loads that
     /// clients could not follow on one core.
     #[serde(default)]
     pub counts_only: bool,
+}
+
+fn always() -> bool {
+    true
 }
 
 /// ICE credentials.
