@@ -6,7 +6,7 @@ use crate::rtp::unwrap;
 use crate::time::Time;
 
 /// Packets on which feedback may still come: a second's worth for one subscriber.
-const KEPT: u64 = 2048;
+pub const KEPT: u64 = 2048;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Sent {

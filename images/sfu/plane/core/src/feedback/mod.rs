@@ -7,7 +7,7 @@ mod losses;
 mod reception;
 
 pub use arrivals::Arrivals;
-pub use departures::{Departure, Departures};
+pub use departures::{Departure, Departures, KEPT};
 pub use keyframes::{Plea, Requests};
 pub use losses::Losses;
 pub use reception::Reception;

@@ -115,14 +115,14 @@ impl Encoding {
             self.bitrate = Bitrate::starting(now);
         }
         self.last_packet = Some(now);
-        if !payload.is_empty() {
-            self.bitrate.add(HEADERS + dependency.len() + payload.len());
-        }
         let (packets, bytes) = if self.codec.is_video() { VIDEO_HISTORY } else { AUDIO_HISTORY };
         let is_new = self
             .history
             .get_or_insert_with(|| History::new(packets, bytes))
             .insert(packet, dependency, payload);
+        if is_new && !payload.is_empty() {
+            self.bitrate.add(HEADERS + dependency.len() + payload.len());
+        }
         if is_new && self.codec.is_video() {
             if packet.descriptor.starts_key_frame {
                 self.requests.arrived();

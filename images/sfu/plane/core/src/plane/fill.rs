@@ -30,6 +30,14 @@ impl Plane {
         if peer.wish <= estimate || peer.extensions.transport_sequence == 0 || peer.sender.is_none() {
             return;
         }
+        // Retransmissions have a stream of their own, in which nobody looks for a frame.
+        let is_repaired = |(track, leg): &(TrackId, LegId)| {
+            self.tracks.get(track).and_then(|track| track.leg(*leg)).is_some_and(|leg| leg.spec.rtx.is_some())
+        };
+        let found = peer.legs.values().copied().find(is_repaired);
+        let leg = found.and_then(|(track, leg)| self.tracks.get_mut(&track)?.leg_mut(leg));
+        let (Some(leg), Some(to)) = (leg, peer.agent.selected()) else { return };
+        let Some((ssrc, payload_type)) = leg.spec.rtx else { return };
         if !peer.estimator.is_informed(now) {
             if now < peer.probe_due {
                 return;
@@ -40,14 +48,6 @@ impl Plane {
             peer.room += (u128::from(estimate) * TICK.as_nanos() / 8_000_000_000) as u64;
             peer.room = peer.room.saturating_sub(sent);
         }
-        // Retransmissions have a stream of their own, in which nobody looks for a frame.
-        let is_repaired = |(track, leg): &(TrackId, LegId)| {
-            self.tracks.get(track).and_then(|track| track.leg(*leg)).is_some_and(|leg| leg.spec.rtx.is_some())
-        };
-        let found = peer.legs.values().copied().find(is_repaired);
-        let leg = found.and_then(|(track, leg)| self.tracks.get_mut(&track)?.leg_mut(leg));
-        let (Some(leg), Some(to)) = (leg, peer.agent.selected()) else { return };
-        let Some((ssrc, payload_type)) = leg.spec.rtx else { return };
         for _ in 0..PER_TICK {
             if peer.room < PACKET {
                 break;

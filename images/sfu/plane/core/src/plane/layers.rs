@@ -26,8 +26,10 @@ struct Candidate {
 
 impl Plane {
     pub(super) fn tick_layers(&mut self, id: PeerId, now: Time) {
-        let Some(peer) = self.peers.get(&id) else { return };
-        if now >= peer.choice_due && !peer.legs.is_empty() {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        if peer.legs.is_empty() {
+            (peer.taken, peer.wish) = (0, 0);
+        } else if now >= peer.choice_due {
             self.choose(id, now);
         }
     }
