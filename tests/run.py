@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -379,6 +380,8 @@ def main() -> int:
     if unknown := [name for name in only if name not in names]:
         print(f"no such tier: {', '.join(unknown)}; there are {', '.join(names)}", file=sys.stderr)
         return 2
+    # A shell starts what it runs in the background with SIGINT ignored, and tests interrupt processes.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, str(ROOT / "tests"))
     if not only or "apiserver" in only:
         APISERVER_SEARCH.append(ThreadPoolExecutor(1).submit(look_for_apiserver))
