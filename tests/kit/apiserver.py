@@ -67,8 +67,8 @@ def unavailable() -> str | None:
 
 
 def _printed_path(command: list[str]) -> Path:
-    # What they may have to build first stands back behind the tests that run meanwhile.
-    run = subprocess.run(["nice", "-n", "19", *command], capture_output=True, text=True, check=False)
+    # What they may have to build first gets only what the tests that run meanwhile leave over.
+    run = subprocess.run(["chrt", "-i", "0", *command], capture_output=True, text=True, check=False)
     if run.returncode != 0 or not run.stdout.strip():
         raise AssetsMissingError(f"{command[0]} gives no binaries: {run.stderr.strip()[-300:]}")
     return Path(run.stdout.strip().splitlines()[-1])

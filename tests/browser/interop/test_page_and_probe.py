@@ -104,7 +104,7 @@ async def test_media_goes_on_after_the_page_restarts_ice(pair: tuple[Tab, Caller
     await tab.flows()
     await tab.page.evaluate("dispatchEvent(new Event('online'))")
     restarted = "seen.descriptions > 1 && seen.connections[0].signalingState === 'stable'"
-    await eventually(lambda: tab.page.evaluate(restarted), within=20)
+    await eventually(lambda: tab.page.evaluate(restarted), within=60)
     await tab.flows(30)
     await hears_and_sees(caller, tab.sid)
 
