@@ -103,8 +103,8 @@ async def test_media_goes_on_after_the_page_restarts_ice(pair: tuple[Tab, Caller
     tab, caller = pair
     await tab.flows()
     await tab.page.evaluate("dispatchEvent(new Event('online'))")
-    restarted = "seen.descriptions > 1 && seen.connections[0].signalingState === 'stable'"
-    await eventually(lambda: tab.page.evaluate(restarted), within=60)
+    restarted = "seen.descriptions > 1 && seen.connections.at(-1).signalingState === 'stable'"
+    await eventually(lambda: tab.page.evaluate(restarted), within=30)
     await tab.flows(30)
     await hears_and_sees(caller, tab.sid)
 
