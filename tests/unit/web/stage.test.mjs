@@ -77,3 +77,60 @@ test('a late word that a track flows which is gone changes nothing', () => {
   stage.flows(FIRST, 'ada', 'cam')
   assert.deepEqual(shown, ['ada cam direct'])
 })
+
+/** A round of reports in which frames came by these ways. */
+function round(stage, ...ways) {
+  for (const [way, sid, source] of ways) stage.flows(way, sid, source)
+  stage.nextRound()
+}
+
+test('who is heard no more through the SFU is shown by their own connection as soon as that brings something', () => {
+  const { stage, shown } = staged()
+  stage.put(FIRST, 'ada', 'mic', 'forwarded')
+  round(stage, [FIRST, 'ada', 'mic'])
+  for (let rounds = 0; rounds < 5; rounds++) round(stage)
+  assert.deepEqual(shown, ['ada mic forwarded'], 'there is nothing else')
+  stage.put(MESH, 'ada', 'mic', 'direct')
+  round(stage)
+  assert.deepEqual(shown, ['ada mic forwarded'], 'nothing comes directly yet')
+  round(stage, [MESH, 'ada', 'mic'])
+  assert.deepEqual(shown, ['ada mic forwarded', 'ada mic direct'])
+  round(stage, [FIRST, 'ada', 'mic'])
+  assert.deepEqual(shown.at(-1), 'ada mic forwarded', 'back with the SFU')
+})
+
+test('a way is not silent for one late frame, nor for the sake of one source', () => {
+  const { stage, shown } = staged()
+  for (const source of ['mic', 'cam']) {
+    stage.put(MESH, 'ada', source, 'direct')
+    stage.put(FIRST, 'ada', source, 'forwarded')
+  }
+  round(stage, [FIRST, 'ada', 'mic'], [FIRST, 'ada', 'cam'])
+  const before = shown.length
+  round(stage, [MESH, 'ada', 'mic'], [MESH, 'ada', 'cam'])
+  for (let rounds = 0; rounds < 5; rounds++) round(stage, [FIRST, 'ada', 'mic'], [MESH, 'ada', 'cam'])
+  assert.equal(shown.length, before)
+})
+
+test('one member that fell silent takes nobody else off the way', () => {
+  const { stage, shown } = staged()
+  for (const sid of ['ada', 'bob']) {
+    stage.put(MESH, sid, 'mic', `${sid}-direct`)
+    stage.put(FIRST, sid, 'mic', `${sid}-forwarded`)
+  }
+  round(stage, [FIRST, 'ada', 'mic'], [FIRST, 'bob', 'mic'])
+  for (let rounds = 0; rounds < 3; rounds++) round(stage, [MESH, 'ada', 'mic'], [FIRST, 'bob', 'mic'], [MESH, 'bob', 'mic'])
+  assert.deepEqual(shown.slice(-3), ['ada mic ada-forwarded', 'bob mic bob-forwarded', 'ada mic ada-direct'])
+})
+
+test('it says of a silent way that it does not come by it, so that it can be asked for otherwise', () => {
+  const { stage } = staged()
+  const bySfu = () => stage.showsBy('ada', 'cam', (way) => way !== MESH)
+  stage.put(FIRST, 'ada', 'cam', 'forwarded')
+  round(stage, [FIRST, 'ada', 'cam'])
+  assert.equal(bySfu(), true)
+  round(stage)
+  assert.equal(bySfu(), false)
+  round(stage, [FIRST, 'ada', 'cam'])
+  assert.equal(bySfu(), true)
+})

@@ -10,6 +10,7 @@ import { Peer } from './peer.js'
  * @property {'all' | 'relay'} iceTransportPolicy
  * @property {(sid: string, type: 'offer' | 'answer' | 'ice' | 'restart', d: object) => Promise<unknown>} send
  * @property {(sid: string, source: Source, track: MediaStreamTrack | null) => void} onTrack
+ * @property {(sid: string, source: Source) => void} onFlow
  * @property {(code: string, message: string) => void} onWarning
  */
 
@@ -41,7 +42,7 @@ export class Mesh {
    * @param {boolean} offers  Whether this member makes the first offer.
    */
   open(sid, offers) {
-    const { send, onTrack, ...shared } = this.#o
+    const { send, onTrack, onFlow, ...shared } = this.#o
     const peer = new Peer({
       ...shared,
       sid,
@@ -50,6 +51,7 @@ export class Mesh {
       iceServers: this.#iceServers,
       send: (type, d) => send(sid, type, d),
       onTrack: (source, track) => onTrack(sid, source, track),
+      onFlow: (source) => onFlow(sid, source),
       onIdle: () => this.#peers.get(sid) === peer && this.close(sid),
       onReplaced: (description) => this.#peers.get(sid) === peer && this.#replace(sid, description),
     })
@@ -63,6 +65,11 @@ export class Mesh {
    */
   receives(sid, wanted) {
     this.#peers.get(sid)?.receives(wanted)
+  }
+
+  /** @param {Readonly<Record<number, number>>} opened  See `Peer.counted`. */
+  counted(opened) {
+    for (const peer of this.#peers.values()) peer.counted(opened)
   }
 
   /** @param {string} sid */

@@ -39,6 +39,8 @@ export class Paths {
   #mesh
   #leg
   #stage
+  /** @type {Views} */
+  #views = {}
 
   /**
    * @param {PathsOptions} options
@@ -49,7 +51,15 @@ export class Paths {
     const { selfSid, frames, iceTransportPolicy, others, send, sendToSfu, onTrack, onWarning } = options
     const stage = (this.#stage = new Stage(onTrack))
     this.#mesh = new Mesh(
-      { frames, iceTransportPolicy, selfSid, send, onTrack: (...track) => stage.put(MESH, ...track), onWarning },
+      {
+        frames,
+        iceTransportPolicy,
+        selfSid,
+        send,
+        onTrack: (...track) => stage.put(MESH, ...track),
+        onFlow: (...lane) => stage.flows(MESH, ...lane),
+        onWarning,
+      },
       tracks,
     )
     this.#leg = new SfuLeg({
@@ -128,12 +138,15 @@ export class Paths {
 
   /** @param {Views} views  How large pictures are shown. */
   show(views) {
+    this.#views = views
     this.#leg.show(views)
   }
 
   /** @param {Readonly<Record<number, number>>} opened  Frames that the worker opened, by receiving transform. */
   counted(opened) {
+    this.#mesh.counted(opened)
     this.#leg.counted(opened)
+    this.#stage.nextRound()
     this.#settle()
   }
 
@@ -167,10 +180,13 @@ export class Paths {
     return Object.fromEntries(lines)
   }
 
-  /** Receives directly from those, and only those, who are not seen and heard through the SFU. */
+  /**
+   * Receives directly from those, and only those, who are not seen and heard through the SFU. What is not shown at all
+   * says nothing: the SFU was told not to bring it.
+   */
   #settle() {
     for (const [sid, state] of this.#o.others()) {
-      const sent = SAID.filter(([name]) => state[name])
+      const sent = SAID.filter(([name, source]) => state[name] && !this.#hides(sid, source))
       if (sent.length) this.#mesh.receives(sid, !sent.every(([, source]) => this.#comesBySfu(sid, source)))
     }
   }
@@ -181,6 +197,14 @@ export class Paths {
    */
   #comesBySfu(sid, source) {
     return this.#stage.showsBy(sid, source, (way) => way !== MESH)
+  }
+
+  /**
+   * @param {string} sid
+   * @param {Source} source
+   */
+  #hides(sid, source) {
+    return source !== 'mic' && this.#views[sid]?.[source] === 'hidden'
   }
 
   /** All lose the SFU at once as a rule: of each two, the one with the lesser session id makes the offer. */

@@ -16,6 +16,7 @@ import { ConnectionStats } from './stats.js'
  * @property {'all' | 'relay'} iceTransportPolicy
  * @property {(type: 'offer' | 'answer' | 'ice' | 'restart', d: object) => Promise<unknown>} send
  * @property {(source: Source, track: MediaStreamTrack | null) => void} onTrack
+ * @property {(source: Source) => void} onFlow  Frames of this track were opened since it was asked last.
  * @property {() => void} onIdle  Neither side wants to receive any more.
  * @property {(description: {type: 'offer' | 'answer', sdp: string}) => void} onReplaced  The other side made its end anew.
  * @property {(code: string, message: string) => void} onWarning
@@ -38,7 +39,7 @@ export class Peer {
   #receives = true
   /** @type {Map<Source, RTCRtpTransceiver>} */
   #lanes = new Map()
-  /** @type {number[]} of the receiving transforms */
+  /** @type {{source: Source, place: number, opened: number}[]} of the receiving transforms */
   #places = []
   /** @type {RTCIceCandidateInit[]} that came before the description which they belong to */
   #early = []
@@ -116,6 +117,19 @@ export class Peer {
     for (const transceiver of this.#lanes.values()) transceiver.direction = this.#direction
   }
 
+  /**
+   * Tells of tracks that flow, as the worker counted them.
+   *
+   * @param {Readonly<Record<number, number>>} opened  Frames by place.
+   */
+  counted(opened) {
+    for (const each of this.#places) {
+      const count = opened[each.place] ?? 0
+      if (count > each.opened) this.#o.onFlow(each.source)
+      each.opened = count
+    }
+  }
+
   async stats() {
     return this.#stats.read(await this.#pc.getStats())
   }
@@ -124,7 +138,7 @@ export class Peer {
     if (this.#connection.closed) return
     for (const timer of [this.#foundTimer, this.#noOfferTimer]) clearTimeout(timer)
     this.#connection.close()
-    for (const place of this.#places) this.#o.frames.release(place)
+    for (const { place } of this.#places) this.#o.frames.release(place)
     for (const source of this.#lanes.keys()) this.#o.onTrack(source, null)
   }
 
@@ -166,7 +180,7 @@ export class Peer {
    */
   #adopt(source, transceiver) {
     const { selfSid, sid, frames, onTrack } = this.#o
-    this.#places.push(frames.attach(transceiver, { source, selfSid, sid }))
+    this.#places.push({ source, place: frames.attach(transceiver, { source, selfSid, sid }), opened: 0 })
     const kind = source === 'mic' ? 'audio' : 'video'
     transceiver.setCodecPreferences(allowedCodecs(kind))
     this.#lanes.set(source, transceiver)
