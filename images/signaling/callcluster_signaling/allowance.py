@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from callcluster_signaling.limits import ICE, KEYS, STRIKES, Bucket, Rate
+from callcluster_common.rates import Bucket, Rate
+
+from callcluster_signaling.limits import ICE, KEYS, STRIKES
 
 if TYPE_CHECKING:
     from callcluster_signaling.shares import Share

@@ -6,13 +6,14 @@ from contextlib import suppress
 from typing import Any
 
 from callcluster_common.messages.types import CloseCode
+from callcluster_common.rates import Bucket, Rate
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
 from callcluster_signaling.allowance import Rates
-from callcluster_signaling.limits import ICE, KEYS, STRIKES, Bucket, Rate
+from callcluster_signaling.limits import ICE, KEYS, STRIKES
 from callcluster_signaling.links import CLOSE_SECONDS, MAX_UNREAD_BYTES
 from callcluster_signaling.metrics import Counts
 

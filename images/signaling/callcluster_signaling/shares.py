@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from math import ceil
 
+from callcluster_common.rates import Bucket, Rate
+
 from callcluster_signaling.allowance import BYTES_BURST_SECONDS, Allowance, Rates
-from callcluster_signaling.limits import Bucket, Rate, is_public
+from callcluster_signaling.limits import is_public
 from callcluster_signaling.tokens import Identity
 
 JOINS_BURST_SECONDS = 20

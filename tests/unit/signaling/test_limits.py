@@ -2,20 +2,9 @@ from callcluster_signaling.limits import (
     HANDSHAKES,
     MAX_WAITING,
     MAX_WAITING_PER_ADDRESS,
-    Bucket,
     Doorkeeper,
-    Rate,
     address_group,
 )
-
-
-def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
-    bucket = Bucket(Rate(10, 5), 0.0)
-    assert [bucket.take(0.0) for _ in range(5)] == [0.0] * 5
-    assert 0 < bucket.take(0.0) <= 0.1
-    assert bucket.take(0.1) == 0.0
-    assert bucket.take(0.1) > 0
-    assert [bucket.take(1000.0) for _ in range(6)].count(0.0) == 5
 
 
 def test_fifty_members_behind_one_address_come_in_at_once() -> None:

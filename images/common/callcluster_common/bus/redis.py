@@ -41,7 +41,6 @@ from callcluster_common.bus.wire import LOST, Wire
 from callcluster_common.redis_keys import RoomKeys
 
 FLUSH_SECONDS = 2.0
-WANTED = redis_keys.WANTED.encode()
 MAX_OFFSET_DIGITS = 16
 """Beyond that a browser could not read an offset."""
 
@@ -66,7 +65,8 @@ class RedisBus:
         """Offsets of lines in doubt that turned out to be published."""
         self._flying = 0
         self._channels: dict[bytes, str] = {}
-        self._hears_wanted = False
+        self._calls: str | None = None
+        """Channel of calls for an SFU that is listened to."""
         self._pod = ""
         self._inbox = b""
         self._listener: Listener
@@ -114,7 +114,7 @@ class RedisBus:
     # Called by the connection
 
     def _all_channels(self) -> list[str]:
-        extra = [redis_keys.WANTED] if self._hears_wanted else []
+        extra = [self._calls] if self._calls else []
         return [channel.decode() for channel in self._channels] + extra
 
     async def _look_up(self, wire: Wire) -> None:
@@ -153,7 +153,7 @@ class RedisBus:
             self._listener.on_entry(room, epoch.decode(errors="replace"), int(off), line)
 
     def _called(self, channel: bytes, payload: bytes) -> None:
-        if channel != WANTED:
+        if self._calls is None or channel != self._calls.encode():
             return
         try:
             room = redis_keys.named(text(payload))
@@ -362,7 +362,8 @@ class RedisBus:
         """See the port."""
         calls = [(_seat_keys(room), (claim, SEAT_MS)) for room, claim in seats]
         kept = await self._connection.evaluate_all("keep_seat", calls)
-        return [room.name for (room, _), ours in zip(seats, kept, strict=True) if not ours]
+        # Of a room without an answer nothing is known: its lease may stand.
+        return [room.name for (room, _), ours in zip(seats, kept, strict=True) if ours == 0]
 
     async def leave_seat(self, room: RoomKeys, claim: str, uid: str) -> None:
         """See the port."""
@@ -372,15 +373,15 @@ class RedisBus:
         """See the port."""
         await self._connection.evaluate_all("clear_seat", [(_seat_keys(room), (uid,)) for room in rooms])
 
-    def want(self, room: RoomKeys) -> None:
+    def want(self, room: RoomKeys, own: str = "") -> None:
         """See the port."""
         if self._connection.wire is not None:
-            self._connection.wire.call(_ignore, "PUBLISH", redis_keys.WANTED, room.name)
+            self._connection.wire.call(_ignore, "PUBLISH", redis_keys.wanted(own), room.name)
 
-    async def listen_for_wanted(self) -> None:
+    async def listen_for_wanted(self, own: str = "") -> None:
         """See the port."""
-        self._hears_wanted = True
-        await self._connection.subscribe(redis_keys.WANTED)
+        self._calls = redis_keys.wanted(own)
+        await self._connection.subscribe(self._calls)
 
 
 def _seat_keys(room: RoomKeys) -> tuple[str, ...]:

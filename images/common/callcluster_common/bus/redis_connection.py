@@ -175,17 +175,29 @@ class RedisConnection:
     ) -> list[Any]:
         """Run a script for each of ``calls``, keys and arguments, in one round trip.
 
+        One that fails takes no other along: in the place of its reply stands ``None``.
+
         Raises:
-            UnavailableError: as :meth:`ask`.
+            UnavailableError: as :meth:`ask`, and where all fail.
         """
 
-        def run(wire: Wire) -> Awaitable[list[Any]]:
+        async def run(wire: Wire) -> list[Any]:
             sha = self.shas[script]
-            return asyncio.gather(
-                *(wire.ask("EVALSHA", sha, len(keys), *keys, *arguments) for keys, arguments in calls)
+            return await asyncio.gather(
+                *(wire.ask("EVALSHA", sha, len(keys), *keys, *arguments) for keys, arguments in calls),
+                return_exceptions=True,
             )
 
-        found: list[Any] = await self._run(run)
+        found: list[Any] = []
+        for reply in await self._run(run):
+            if isinstance(reply, WireError):
+                self._failed(reply)
+                reply = None
+            elif isinstance(reply, BaseException):
+                raise reply
+            found.append(reply)
+        if calls and all(reply is None for reply in found):
+            raise UnavailableError
         return found
 
     async def check(self) -> None:
@@ -209,10 +221,13 @@ class RedisConnection:
         except TimeoutError:
             raise UnavailableError from None
         except WireError as error:
-            if is_another_server(str(error)) and self.wire is not None:
-                self.wire.abort()
-            self.refusals.note(str(error), time.monotonic())
+            self._failed(error)
             raise UnavailableError from None
+
+    def _failed(self, error: WireError) -> None:
+        if is_another_server(str(error)) and self.wire is not None:
+            self.wire.abort()
+        self.refusals.note(str(error), time.monotonic())
 
     async def _stay_connected(self) -> None:
         delay, said = 0.05, ""

@@ -278,6 +278,25 @@ async def test_a_lease_in_redis_runs_out_by_itself(redis_server: RedisServer) ->
 
 
 @pytest.mark.redis
+async def test_one_rooms_failure_lets_no_other_rooms_lease_lapse(redis_server: RedisServer) -> None:
+    async with in_redis(redis_server) as made:
+        await made.join()
+        await made.take(ONE)
+        broken = redis_keys.room(f"room-{secrets.token_hex(8)}")
+        redis_server.call("SET", broken.meta, "no hash")
+        taken = redis_keys.room(f"room-{secrets.token_hex(8)}")
+        redis_server.call("PEXPIRE", made.keys.seat, 1_000)
+        lost = await made.bus.keep_seats([(broken, ONE), (made.keys, ONE), (taken, ONE)])
+        assert lost == [taken.name], "of a room that gives no answer nothing is known"
+        assert redis_server.call("PTTL", made.keys.seat) > SEAT_MS - 1_000
+        made.lapse()
+        await made.bus.clear_seats([broken, made.keys], "x.1")
+        assert await made.seat() == ""
+        with pytest.raises(UnavailableError):
+            await made.bus.keep_seats([(broken, ONE)])
+
+
+@pytest.mark.redis
 async def test_after_a_loss_of_data_a_seat_is_taken_anew_with_the_same_claim(
     fragile_redis: RedisServer,
 ) -> None:
