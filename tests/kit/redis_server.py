@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
 import redis
 
 from kit.ports import free_port
@@ -120,3 +122,12 @@ class Monitor:
         self._writer.close()
         await self._writer.wait_closed()
         await self._reading
+
+
+@pytest.fixture(scope="package")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for all tests of a package; its conftest names this fixture."""
+    server = RedisServer()
+    server.start()
+    yield server
+    server.close()

@@ -1,12 +1,3 @@
-from collections.abc import Iterator
+from kit.redis_server import redis_server
 
-import pytest
-from kit.redis_server import RedisServer
-
-
-@pytest.fixture(scope="package")
-def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.close()
+__all__ = ["redis_server"]

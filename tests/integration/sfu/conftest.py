@@ -1,16 +1,10 @@
 from collections.abc import Iterator
 
 import pytest
-from kit.redis_server import RedisServer
+from kit.redis_server import RedisServer, redis_server
 from kit.signaling_server import SignalingProcess, signaling
 
-
-@pytest.fixture(scope="package")
-def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.close()
+__all__ = ["redis_server"]
 
 
 @pytest.fixture(scope="package")

@@ -1,9 +1,11 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from kit.redis_server import RedisServer
+from kit.redis_server import RedisServer, redis_server
 from kit.sig_client import SigClient
 from kit.signaling_server import SignalingProcess, signaling
+
+__all__ = ["redis_server"]
 
 
 @pytest.fixture(autouse=True)
@@ -11,14 +13,6 @@ async def tidy() -> AsyncIterator[None]:
     """Close the clients that a test has left open."""
     yield
     await SigClient.close_all()
-
-
-@pytest.fixture(scope="package")
-def redis_server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    yield server
-    server.close()
 
 
 @pytest.fixture(scope="package", params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
