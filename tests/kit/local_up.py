@@ -26,7 +26,7 @@ class Up:
         self.lines: list[str] = []
         self._reading = asyncio.create_task(self._read())
 
-    async def says(self, text: str, *, within: float = 20.0, after: int = 0) -> str:
+    async def says(self, text: str, *, within: float = 45.0, after: int = 0) -> str:
         """The first line from number ``after`` on that contains ``text``."""
 
         def found() -> str | None:
@@ -44,7 +44,7 @@ class Up:
     async def end(self, number: signal.Signals = signal.SIGINT) -> int:
         """Signal it, and wait for its exit code."""
         self.process.send_signal(number)
-        code = await asyncio.wait_for(self.process.wait(), 15)
+        code = await asyncio.wait_for(self.process.wait(), 30)
         await self._reading
         return code
 

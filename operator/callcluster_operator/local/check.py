@@ -16,6 +16,8 @@ from callcluster_operator.planning import names
 
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.2
+SETTLED_SECONDS = 2.0
+"""What is said for so long is the reason. A process that lost its port to another one ends at first, too."""
 FAILED = 1
 
 
@@ -49,15 +51,19 @@ async def _wait_for(runtime: Runtime, component: str, condition: str) -> str | N
     """Wait until a component takes sessions; otherwise why it does not."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + READY_SECONDS
+    before, since = None, loop.time()
     while True:
         found = await runtime.store.list(CALL_CLUSTER)
         conditions = [each for obj in found for each in obj.get("status", {}).get("conditions", ())]
         if any(each["type"] == condition and each["status"] == "True" for each in conditions):
             return None
-        # A busy port passes: planning goes round it.
         standing = await runtime.standing()
         said = standing.get(CLUSTER) or standing.get(component)
-        if said and not said.startswith(("ready", NOT_READY, "port ")):
+        if said != before:
+            before, since = said, loop.time()
+        # A busy port passes: planning goes round it.
+        passes = said is None or said.startswith(("ready", NOT_READY, "port"))
+        if not passes and loop.time() - since > SETTLED_SECONDS:
             return said
         if loop.time() > deadline:
             reasons = [each["message"] for each in conditions if each["type"] == condition]

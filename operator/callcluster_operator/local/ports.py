@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 LOOPBACK = "127.0.0.1"
@@ -11,13 +11,20 @@ _TYPES = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 
 
 class PortBusyError(Exception):
-    """Another program holds a port that is needed."""
+    """Other programs hold ports that are needed; the message names all of them.
+
+    Args:
+        ports: number and protocol of each.
+    """
 
     reason: ClassVar[str] = "PortBusy"
 
-    def __init__(self, port: int, protocol: str) -> None:
-        super().__init__(f"port {port} ({protocol}) is in use by another program")
-        self.port = port
+    def __init__(self, ports: Sequence[tuple[int, str]]) -> None:
+        *others, last = (f"{port} ({protocol})" for port, protocol in ports)
+        if others:
+            super().__init__(f"ports {', '.join(others)} and {last} are in use by another program")
+        else:
+            super().__init__(f"port {last} is in use by another program")
 
 
 def is_free(port: int, protocol: str = "TCP") -> bool:
@@ -38,12 +45,32 @@ def require_free(ports: Iterable[Mapping[str, Any]]) -> None:
     """Check a container's ports.
 
     Raises:
-        PortBusyError: one is taken.
+        PortBusyError: some are taken.
     """
-    for port in ports:
-        protocol = port.get("protocol", "TCP")
-        if not is_free(port["containerPort"], protocol):
-            raise PortBusyError(port["containerPort"], protocol)
+    needed = [(int(port["containerPort"]), str(port.get("protocol", "TCP"))) for port in ports]
+    if taken := [each for each in needed if not is_free(*each)]:
+        raise PortBusyError(taken)
+
+
+def reserve(port: int) -> socket.socket | None:
+    """Keep other instances of this program off a free TCP port, as long as the socket is open.
+
+    Until the server has started, and while it is restarted, nobody listens there.
+
+    Returns:
+        ``None`` where it is taken, or reserved by another instance.
+    """
+    # An abstract name belongs to the same network namespace as the port, and ends with its process.
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0callcluster-port-{port}")
+    except OSError:
+        claim.close()
+        return None
+    if is_free(port):
+        return claim
+    claim.close()
+    return None
 
 
 def pick() -> int:

@@ -20,7 +20,7 @@ from callcluster_operator.local.controller import Controller
 from callcluster_operator.local.deployments import is_ready
 from callcluster_operator.local.display import lines, to_do
 from callcluster_operator.local.node import Node, StoreRegistry
-from callcluster_operator.local.ports import is_free, pick
+from callcluster_operator.local.ports import pick, reserve
 from callcluster_operator.local.process import Warden
 from callcluster_operator.local.programs import InstalledPrograms, component_of
 from callcluster_operator.local.service import Service
@@ -275,7 +275,9 @@ class Runtime:
                 f"{programs.missing(names.REDIS, 'redis-server')}; one signaling process goes on without"
             )
             return None
-        if is_free(REDIS_PORT):
+        reservation = reserve(REDIS_PORT)
+        if reservation is not None:
+            self._stack.callback(reservation.close)
             return REDIS_PORT
         port = pick()
         self.notes[names.REDIS] = f"port {REDIS_PORT} is in use by another program; ours takes {port}"

@@ -77,7 +77,7 @@ async def test_a_pod_that_ignores_the_polite_signal_is_killed_with_its_children(
     async def gone() -> bool:
         return not await machine.pods() and not is_running(child)
 
-    await eventually(gone, within=15)
+    await eventually(gone, within=45)
 
 
 async def test_a_variable_that_no_process_can_have_is_told_and_can_be_mended(machine: Machine) -> None:

@@ -22,6 +22,8 @@ from kit.local_up import ALONE, Up, nothing_is_left, up
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "local.yaml"
 
+pytestmark = pytest.mark.timeout(180)
+
 
 @pytest.fixture
 def file(directory: Path) -> Path:
@@ -171,7 +173,7 @@ async def test_a_room_that_nobody_joins_ends(directory: Path, port: int, file: P
             found = {each["type"]: (each["status"], each["reason"]) for each in conditions}
             return found.get("Finished") == ("True", "Empty")
 
-        await eventually(is_finished, within=20, every=0.5)
+        await eventually(is_finished, within=60, every=0.5)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -316,7 +318,7 @@ async def test_a_short_secret_of_the_users_own_is_said_and_a_longer_one_mends_it
         said = await started.says("  signaling")
         assert "at least 32 bytes" in said
         file.write_text(body + secret % ("x" * 32))
-        await started.says("#r=", within=30)
+        await started.says("#r=")
         assert await started.end() == 0
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from kit.local_up import ALONE, callcluster, nothing_is_left
 
+pytestmark = pytest.mark.timeout(120)
+
 
 async def test_a_busy_port_ends_it_with_one_line_that_helps(directory: Path) -> None:
     with socket.socket() as taken:
