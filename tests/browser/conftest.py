@@ -10,9 +10,12 @@ import pytest_asyncio
 from browser.app.chromium import chromium
 from browser.sdk.tabs import Tab
 from kit.signaling_server import SignalingProcess, signaling
-from playwright.async_api import BrowserContext
+from playwright.async_api import BrowserContext, expect
 
 Opener = Callable[..., Awaitable[Tab]]
+
+# What is waited for comes late, where it comes, on a machine that encodes several pictures in software.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")

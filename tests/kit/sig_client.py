@@ -145,7 +145,7 @@ class SigClient:
         future = self._waiting[id] = asyncio.get_running_loop().create_future()
         await self.ws.send(json.dumps(frame))
         reply: Frame
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             reply = await future
         if reply["t"] == "error":
             raise RequestFailedError(reply["d"])
@@ -186,7 +186,7 @@ class SigClient:
             self.frames.append(frame)
         self._news.set()
 
-    async def expect(self, wanted: Callable[[Frame], bool], within: float = 10.0) -> Frame:
+    async def expect(self, wanted: Callable[[Frame], bool], within: float = 20.0) -> Frame:
         """Wait for a frame that came, or comes, unasked; it is taken out."""
         async with asyncio.timeout(within):
             while True:
@@ -197,7 +197,7 @@ class SigClient:
                 self._news.clear()
                 await self._news.wait()
 
-    async def event(self, kind: str, sid: str | None = None, within: float = 10.0) -> Frame:
+    async def event(self, kind: str, sid: str | None = None, within: float = 20.0) -> Frame:
         """Wait for an event of the room."""
         return await self.expect(
             lambda frame: (
@@ -206,7 +206,7 @@ class SigClient:
             within,
         )
 
-    async def closes(self, within: float = 10.0) -> int:
+    async def closes(self, within: float = 20.0) -> int:
         """Wait for the server to close; return the code."""
         await asyncio.wait_for(asyncio.shield(self._reader), within)
         assert self.closed is not None

@@ -42,7 +42,7 @@ async def chromium(
                 permissions=list(permissions),
                 **{"viewport": {"width": 1280, "height": 800}, **options},
             )
-            context.set_default_timeout(15_000)
+            context.set_default_timeout(30_000)
             try:
                 yield context
             finally:

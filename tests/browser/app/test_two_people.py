@@ -64,34 +64,43 @@ async def two(place: Place) -> AsyncIterator[tuple[Page, Page]]:
     assert [line for lines in complaints for line in lines if "WebSocket" not in line] == []
 
 
-async def test_two_people_see_each_other_encrypted_and_with_the_same_code(place: Place) -> None:
-    async with two(place) as (ada, bo):
+@pytest_asyncio.fixture(scope="class", loop_scope="module")
+async def call(place: Place) -> AsyncIterator[tuple[Page, Page]]:
+    """Ada and Bo, as long as the tests of one class last."""
+    async with two(place) as pages:
+        yield pages
+
+
+class TestInOneCall:
+    """Each leaves the call as it found it."""
+
+    async def test_two_people_see_each_other_encrypted_and_with_the_same_code(
+        self, call: tuple[Page, Page]
+    ) -> None:
         codes = set()
-        for page, other in ((ada, "Bo"), (bo, "Ada")):
+        for page, other in zip(call, ("Bo", "Ada"), strict=True):
             await expect(page.locator(by("tile-cam"))).to_contain_text(other)
             await expect(page.locator(by("badge"))).to_have_text("Encrypted")
             await page.click(by("badge"))
             await expect(page.locator(f"{by('security-code')} span")).to_have_count(6)
             codes.add(await page.text_content(by("security-code")))
+            await page.keyboard.press("Escape")
         assert len(codes) == 1
 
-
-async def test_two_people_hear_each_other(place: Place) -> None:
-    async with two(place) as (ada, bo):
-        for page in (ada, bo):
+    async def test_two_people_hear_each_other(self, call: tuple[Page, Page]) -> None:
+        for page in call:
             await page.wait_for_selector(f"{by('tile-cam')}.speaking")
 
-
-async def test_the_details_tell_the_way_of_the_media(place: Place) -> None:
-    async with two(place) as (ada, _):
+    async def test_the_details_tell_the_way_of_the_media(self, call: tuple[Page, Page]) -> None:
+        ada, _ = call
         await ada.keyboard.press("d")
         await expect(ada.locator(by("route"))).to_have_attribute("data-route", "direct")
         await expect(ada.locator(by("fact-codec"))).to_have_text("VP9")
         await expect(ada.locator(by("fact-receive"))).not_to_have_text("0 kbit/s")
+        await ada.keyboard.press("d")
 
-
-async def test_muting_and_camera_off_are_seen_by_the_other(place: Place) -> None:
-    async with two(place) as (ada, bo):
+    async def test_muting_and_camera_off_are_seen_by_the_other(self, call: tuple[Page, Page]) -> None:
+        ada, bo = call
         await ada.keyboard.press("m")
         await expect(bo.locator(f"{by('tile-cam')} {by('muted')}")).to_be_visible()
         await ada.keyboard.press("v")
@@ -101,9 +110,8 @@ async def test_muting_and_camera_off_are_seen_by_the_other(place: Place) -> None
         await ada.keyboard.press("m")
         await expect(bo.locator(f"{by('tile-cam')} {by('muted')}")).to_have_count(0)
 
-
-async def test_a_shared_screen_is_seen_by_the_other(place: Place) -> None:
-    async with two(place) as (ada, bo):
+    async def test_a_shared_screen_is_seen_by_the_other(self, call: tuple[Page, Page]) -> None:
+        ada, bo = call
         await ada.keyboard.press("s")
         await frames_advance(bo, f"{by('tile-screen')} video")
         await ada.keyboard.press("s")
@@ -135,7 +143,7 @@ async def test_a_lost_connection_is_bridged_without_a_reload(place: Place) -> No
         assert asked == [], "the page needs files of a server that is out of reach"
         place.wire.mend()
         for page in (ada, bo):
-            await expect(page.locator(by("reconnecting"))).to_have_count(0, timeout=30_000)
+            await expect(page.locator(by("reconnecting"))).to_have_count(0)
             await frames_advance(page, REMOTE_VIDEO)
             await expect(page.locator(by("tile-cam"))).to_have_count(1)
             assert await page.evaluate("globalThis.loaded") == "once"

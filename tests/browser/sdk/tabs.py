@@ -61,7 +61,7 @@ class Tab:
         """Counts and reports as they are now."""
         return await self.page.evaluate("look()")  # type: ignore[no-any-return]
 
-    async def until(self, condition: Callable[[Look], Any], within: float = 20.0) -> Look:
+    async def until(self, condition: Callable[[Look], Any], within: float = 30.0) -> Look:
         """The first look for which ``condition`` holds."""
         last: Look = {}
 
@@ -75,7 +75,7 @@ class Tab:
         except AssertionError:
             raise AssertionError(f"never so within {within} s; last look: {last}") from None
 
-    async def flows(self, within: float = 20.0) -> Look:
+    async def flows(self, within: float = 30.0) -> Look:
         """Waits until, from now on, pictures and sound arrive and the worker opens frames."""
         before = await self.look()
         opened = before.get("encryption", {}).get("opened", 0)

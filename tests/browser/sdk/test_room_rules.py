@@ -62,7 +62,7 @@ async def test_a_closed_tab_is_gone_for_the_others_at_once(open_tab: Opener, roo
     bob = await (await open_tab()).join(room, media=False)
     await ada.until(lambda look: len(look["members"]["members"]) == 2)
     await bob.page.goto("about:blank")
-    await ada.until(lambda look: len(look["members"]["members"]) == 1, within=5)
+    await ada.until(lambda look: len(look["members"]["members"]) == 1)
 
 
 async def test_grants_and_the_lock_are_told(open_tab: Opener, room: str) -> None:
