@@ -17,7 +17,7 @@ from callcluster_operator.planning import names
 READY_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 SETTLED_SECONDS = 2.0
-"""What is said for so long is the reason. A process that lost its port to another one ends at first, too."""
+"""What is said for so long is the reason. A process that lost its port to another one ends first, too."""
 FAILED = 1
 
 
