@@ -90,6 +90,35 @@ test('the next SFU gets as long to be reached as a broken connection to come bac
   assert.deepEqual(changes, [true, false])
 })
 
+test('however often the SFU asks for another connection, hope and patience are given once', () => {
+  const { phase, changes } = phased()
+  phase.appeared()
+  for (let begun = 0; begun < 20; begun++) {
+    phase.begun()
+    mock.timers.tick(1_000)
+  }
+  assert.deepEqual(changes, [true, false])
+  phase.connection(true)
+  phase.connection(false)
+  for (let begun = 0; begun < 20; begun++) {
+    mock.timers.tick(1_000)
+    phase.begun()
+  }
+  assert.deepEqual(changes, [true, false, true, false])
+})
+
+test('a first connection that is begun late has time of its own, even before the SFU is announced', () => {
+  const { phase } = phased()
+  phase.begun()
+  assert.equal(phase.covers, true)
+  const late = phased().phase
+  late.appeared()
+  mock.timers.tick(7_000)
+  late.begun()
+  mock.timers.tick(7_000)
+  assert.equal(late.covers, true)
+})
+
 test('after the end nothing changes any more', () => {
   const { phase, changes } = phased()
   phase.appeared()

@@ -110,9 +110,9 @@ export class Paths {
     if (type === 'offer') this.#mesh.receive(sid, type, d)
   }
 
-  /** @param {boolean} taken  Whether an SFU serves the room. */
-  seated(taken) {
-    this.#leg.seated(taken)
+  /** @param {string} claim  The SFU that serves the room, empty for none. */
+  seated(claim) {
+    this.#leg.seated(claim)
   }
 
   /**
@@ -127,7 +127,7 @@ export class Paths {
 
   /** What members say that they send has changed. */
   changed() {
-    this.#leg.refresh()
+    this.#leg.refreshSoon()
     this.#settle()
   }
 

@@ -235,7 +235,7 @@ export class Room {
         this.#roster.update(event.sid, { reconnecting: event.kind === 'reconnecting' })
         break
       case 'sfu':
-        return this.#paths.seated(!!event.sfu)
+        return this.#paths.seated(event.sfu ?? '')
       case 'locked':
         return this.#o.on.locked(event.locked)
       case 'ended':
@@ -253,7 +253,7 @@ export class Room {
    * @param {boolean} justJoined
    */
   #reconcile({ members, locked, sfu }, justJoined) {
-    this.#paths.seated(!!sfu)
+    this.#paths.seated(sfu ?? '')
     const others = withoutSelf(members, this.sid)
     const { joined, left } = this.#roster.compare(others)
     for (const sid of left) this.#remove(sid, 'timeout')

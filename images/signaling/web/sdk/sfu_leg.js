@@ -1,3 +1,4 @@
+import { Backoff } from './backoff.js'
 import { SfuPeer } from './sfu_peer.js'
 import { SfuPhase } from './sfu_phase.js'
 import { newWishes, wantedOf, wishesOf } from './sfu_wants.js'
@@ -19,10 +20,15 @@ import { newWishes, wantedOf, wishesOf } from './sfu_wants.js'
  * @property {(covers: boolean) => void} onCovers
  * @property {(code: string, message: string) => void} onWarning
  *
- * @typedef {{way: number, peer: SfuPeer}} Way
+ * @typedef {object} Way
+ * @property {number} way
+ * @property {SfuPeer} peer
+ * @property {boolean} stood  Whether it was ever connected.
  */
 
-const VIEWS_MS = 250
+const SOON_MS = 250
+/** Between connections none of which came about. The latest wait is as long as an SFU takes to forget a connection. */
+const RETRIES = { firstMs: 1_000, limitMs: 30_000 }
 /**
  * Reports of the worker, one a second, for which an old connection is kept beside one that stands: long enough for the
  * others to receive by the new one, and not for ever where someone does not come along.
@@ -43,9 +49,15 @@ export class SfuLeg {
   #reportsBeside = 0
   /** @type {SfuState | null} */
   #state = null
+  /** The SFU that serves the room, empty for none. */
+  #claim = ''
+  #backoff = new Backoff(RETRIES)
+  /** Whether what went wrong before is not to be held against the next connection. */
+  #isForgiven = true
+  #retryTimer = 0
   /** @type {Views} */
   #views = {}
-  #viewsTimer = 0
+  #soonTimer = 0
   /** What the SFU knows of. @type {Wishes} */
   #told = {}
 
@@ -60,19 +72,24 @@ export class SfuLeg {
     return this.#phase.covers
   }
 
-  /** @param {boolean} taken  Whether an SFU serves the room. */
-  seated(taken) {
-    if (taken) this.#phase.appeared()
-    else this.#phase.vanished()
+  /** @param {string} claim  The SFU that serves the room, empty for none. It may be said again. */
+  seated(claim) {
+    if (claim === this.#claim) return
+    this.#claim = claim
+    if (!claim) return this.#phase.vanished()
+    this.#isForgiven = true
+    this.#backoff.reset()
+    this.#phase.appeared()
   }
 
   /** @param {SfuState} state */
   told(state) {
-    if (state.route !== this.#current?.peer.route) this.#connect(state.route)
-    else if (this.#state && state.rev < this.#state.rev) return
+    const isAnother = state.route !== this.#state?.route
+    if (!isAnother && this.#state && state.rev < this.#state.rev) return
     this.#state = state
+    if (isAnother) return this.#approach()
     this.refresh()
-    this.#current?.peer.askAgain()
+    if (this.#serves) this.#current?.peer.askAgain()
   }
 
   /** @param {{route: string, seq: number, sdp: string}} answer */
@@ -94,7 +111,7 @@ export class SfuLeg {
 
   /** Receives what the roster and the SFU's state call for now. */
   refresh() {
-    if (!this.#current || !this.#state) return
+    if (!this.#current || !this.#state || !this.#serves) return
     const wanted = wantedOf(this.#state.tracks, this.#o.others(), this.#views)
     this.#current.peer.want(wanted)
     const wishes = wishesOf(wanted, this.#views)
@@ -102,11 +119,18 @@ export class SfuLeg {
     this.#told = wishes
   }
 
+  /** The same a moment later, so that what flips to and fro makes one offer, or none. */
+  refreshSoon() {
+    this.#soonTimer ||= setTimeout(() => {
+      this.#soonTimer = 0
+      this.refresh()
+    }, SOON_MS)
+  }
+
   /** @param {Views} views */
   show(views) {
     this.#views = views
-    clearTimeout(this.#viewsTimer)
-    this.#viewsTimer = setTimeout(() => this.refresh(), VIEWS_MS)
+    this.refreshSoon()
   }
 
   /** @param {Readonly<Record<number, number>>} opened  See `SfuPeer.counted`. */
@@ -143,7 +167,8 @@ export class SfuLeg {
 
   close() {
     this.#phase.close()
-    clearTimeout(this.#viewsTimer)
+    clearTimeout(this.#soonTimer)
+    clearTimeout(this.#retryTimer)
     for (const { peer } of this.#standing) peer.close()
     this.#current = this.#former = null
   }
@@ -152,8 +177,25 @@ export class SfuLeg {
     return [this.#current, this.#former].filter((way) => way !== null)
   }
 
-  /** @param {string} route */
-  #connect(route) {
+  /** Whether the connection is the one that the SFU spoke of last. */
+  get #serves() {
+    return this.#current?.peer.route === this.#state?.route
+  }
+
+  /** The SFU asks for another connection: at once, unless the one before never came about. */
+  #approach() {
+    if (this.#serves) return this.refresh()
+    const isFailing = this.#current && !this.#current.stood && !this.#isForgiven
+    this.#isForgiven = false
+    if (isFailing) this.#retryTimer ||= setTimeout(() => this.#connect(), this.#backoff.next())
+    else this.#connect()
+  }
+
+  #connect() {
+    clearTimeout(this.#retryTimer)
+    this.#retryTimer = 0
+    if (this.#serves) return
+    const { route } = /** @type {SfuState} */ (this.#state)
     this.#dropFormer()
     this.#former = this.#current
     this.#reportsBeside = 0
@@ -174,9 +216,10 @@ export class SfuLeg {
       onState: (state) => this.#changed(way, state),
       onWarning,
     })
-    this.#current = { way, peer }
+    this.#current = { way, peer, stood: false }
     this.#judge()
-    this.#phase.appeared()
+    this.#phase.begun()
+    this.refresh()
   }
 
   /**
@@ -185,6 +228,10 @@ export class SfuLeg {
    */
   #changed(way, state) {
     if (state === 'failed' && this.#former?.way === way) this.#dropFormer()
+    if (state === 'connected' && this.#current?.way === way) {
+      this.#current.stood = true
+      this.#backoff.reset()
+    }
     this.#judge()
   }
 

@@ -6,10 +6,15 @@ const PATIENCE_MS = 3_000
  *
  * `off`: there is none, or it can't be reached. `hoped`: one is there and the connection is being made. `up`: media gets
  * through, or did until a moment ago.
+ *
+ * An SFU that was given up is not hoped for again, however often it asks for another connection: only a connection that
+ * stands counts from then on, until another SFU comes.
  */
 export class SfuPhase {
   /** @type {'off' | 'hoped' | 'up'} */
   #phase = 'off'
+  /** Whether the next connection that is begun gets time of its own. */
+  #isFresh = true
   #timer = 0
   #onChange
 
@@ -23,14 +28,17 @@ export class SfuPhase {
     return this.#phase !== 'off'
   }
 
-  /** An SFU is there, or another one, or another connection with it. */
+  /** An SFU is there, or another one. */
   appeared() {
-    if (this.#phase === 'up') {
-      if (this.#timer) this.#giveUpIn(PATIENCE_MS)
-      return
-    }
-    this.#become('hoped')
-    this.#giveUpIn(HOPE_MS)
+    this.#isFresh = true
+    this.#hope()
+  }
+
+  /** A connection with the SFU is begun: the first one, or another after that. */
+  begun() {
+    if (!this.#isFresh) return
+    this.#isFresh = false
+    this.#hope()
   }
 
   /** No SFU is there any more. One that forwards goes on for as long as it can be reached. */
@@ -42,6 +50,7 @@ export class SfuPhase {
   connection(connected) {
     if (connected) {
       this.#stop()
+      this.#isFresh = true
       this.#become('up')
     } else if (this.#phase === 'up' && !this.#timer) this.#giveUpIn(PATIENCE_MS)
   }
@@ -49,6 +58,13 @@ export class SfuPhase {
   /** It can't be relied on, and nothing is to be waited for. */
   close() {
     this.#stop()
+  }
+
+  #hope() {
+    if (this.#phase !== 'up') {
+      this.#become('hoped')
+      this.#giveUpIn(HOPE_MS)
+    } else if (this.#timer) this.#giveUpIn(PATIENCE_MS)
   }
 
   /** @param {number} milliseconds */
