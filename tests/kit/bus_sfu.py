@@ -86,11 +86,11 @@ class TinySfu(Nobody):
 
 
 @asynccontextmanager
-async def tiny_sfu(url: str) -> AsyncIterator[TinySfu]:
-    """Start an SFU that listens for rooms that want one."""
+async def tiny_sfu(url: str, own_room: str = "") -> AsyncIterator[TinySfu]:
+    """Start an SFU that listens for rooms that want one, or for its own room alone."""
     sfu = TinySfu(url)
     await sfu.bus.start(sfu.pod, sfu)
-    await sfu.bus.listen_for_wanted()
+    await sfu.bus.listen_for_wanted(own_room)
     try:
         yield sfu
     finally:

@@ -26,6 +26,8 @@ class RoomRule(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     closed: bool = False
     asked: int = 0
     """How often the operator has asked again to end the closed room: a changed directive is a new try."""
+    own_sfu: bool = False
+    """Whether the room is served by an SFU of its own, which knows it by ``key``, and by no other."""
 
 
 class Directive(msgspec.Struct, frozen=True, rename="camel"):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 PREFIX = "sig:"
 PARTITIONS = 64
 WANTED = "sfu:wanted"
-"""Channel on which signaling pods name rooms that want an SFU."""
+"""Channel on which signaling pods name rooms that want any SFU; see :func:`wanted`."""
 _NAME = re.compile(r"[a-z2-7]{26}")
 
 
@@ -88,6 +88,15 @@ def named(name: str) -> RoomKeys:
         base + "ch",
         base + "seat",
     )
+
+
+def wanted(own: str = "") -> str:
+    """Channel on which signaling pods name rooms that want an SFU.
+
+    Args:
+        own: of a room that has an SFU of its own the name that both know it by; nobody else hears its call.
+    """
+    return f"{WANTED}:{own}" if own else WANTED
 
 
 def session(sid: str) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
+
+_KEY = re.compile(r"r-[a-z2-7]{20}")
 
 
 def room_key(salt: bytes, room_id: str) -> str:
@@ -14,3 +17,8 @@ def room_key(salt: bytes, room_id: str) -> str:
     """
     digest = hmac.new(salt, b"room\0" + room_id.encode(), hashlib.sha256).digest()
     return "r-" + base64.b32encode(digest)[:20].decode().lower()
+
+
+def is_room_key(text: str) -> bool:
+    """Whether :func:`room_key` could have made it."""
+    return _KEY.fullmatch(text) is not None

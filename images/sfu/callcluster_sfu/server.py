@@ -225,7 +225,7 @@ class SFUServer:
 
     async def _listen(self) -> None:
         try:
-            await self._bus.listen_for_wanted()
+            await self._bus.listen_for_wanted(self._settings.own_room)
         except UnavailableError:
             pass  # the bus does it as soon as it is back
 

@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from callcluster_common import room_names
 from callcluster_common.control import DEFAULT_PORT
 from callcluster_common.environment import Environment, SettingError
 from callcluster_common.logs import LEVELS
@@ -35,6 +36,8 @@ class Settings:
     control_host: str
     control_port: int
     control_keys_file: Path | None
+    own_room: str
+    """The opaque name of the only room that it serves; empty where it takes any."""
     max_rooms: int
     max_participants: int
     drain_seconds: int
@@ -67,11 +70,20 @@ def read(environment: Environment) -> Settings:
         control_host=environment.text("CONTROL_HOST", "0.0.0.0"),
         control_port=environment.integer("CONTROL_PORT", DEFAULT_PORT, high=MAX_PORT),
         control_keys_file=environment.path("CONTROL_KEYS_FILE"),
+        own_room=_own_room(environment.text("SFU_ROOM", "")),
         max_rooms=environment.integer("MAX_ROOMS", 200, low=1, high=MAX_PARTICIPANTS),
         max_participants=environment.integer("MAX_PARTICIPANTS", 500, low=1, high=MAX_PARTICIPANTS),
         drain_seconds=environment.integer("DRAIN_SECONDS", 3600, high=86_400),
         socket_buffer_bytes=environment.integer("SOCKET_BUFFER_BYTES", 8 << 20, low=65_536, high=1 << 30),
     )
+
+
+def _own_room(name: str) -> str:
+    if name and not room_names.is_room_key(name):
+        raise SettingError(
+            "SFU_ROOM must be the opaque name of a room: r- and 20 characters of a-z and 2-7"
+        )
+    return name
 
 
 def _redis_url(environment: Environment) -> str:

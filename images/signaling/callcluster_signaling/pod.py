@@ -73,6 +73,7 @@ class Pod:
             spawn=self.spawn,
             record=lambda links: self.record(links),
             keep_ms=self.keep_ms,
+            sfu_of=self.sfu_of,
         )
 
     def now(self) -> float:
@@ -117,6 +118,11 @@ class Pod:
         """Whether the operator closed the room."""
         rule = self.rule(room_id)
         return rule is not None and rule.closed
+
+    def sfu_of(self, room: Room) -> str:
+        """By what name the room's own SFU knows it; empty where any SFU may serve it."""
+        rule = self._rules.get(room.opaque)
+        return rule.key if rule is not None and rule.own_sfu else ""
 
     def turn_for(self, sid: str) -> tuple[list[IceServer], int]:
         """ICE servers for one session, and the life of their credentials."""

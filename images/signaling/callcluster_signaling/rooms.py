@@ -45,6 +45,7 @@ class Rooms:
         spawn: Callable[[Coroutine[Any, Any, None]], None],
         record: Callable[[list[Link]], Coroutine[Any, Any, None]],
         keep_ms: int,
+        sfu_of: Callable[[Room], str],
     ) -> None:
         """Start empty.
 
@@ -58,6 +59,7 @@ class Rooms:
             spawn: runs something in the background.
             record: records sessions again whose record was lost with the room.
             keep_ms: how long the place of a member without a socket is kept.
+            sfu_of: by what name a room's own SFU knows it; empty where any may serve it.
         """
         self._bus = bus
         self._salt = salt
@@ -68,6 +70,7 @@ class Rooms:
         self._spawn = spawn
         self._record = record
         self._keep_ms = keep_ms
+        self._sfu_of = sfu_of
         self._rooms: dict[str, Room] = {}
         self._users: dict[str, int] = {}
         self._subscribed: dict[str, asyncio.Task[None]] = {}
@@ -162,7 +165,7 @@ class Rooms:
                 if link is not None and link.room is room:
                     self._evict(link, outcome)
             else:
-                self._bus.want(room.keys)
+                self._bus.want(room.keys, self._sfu_of(room))
 
     # Repair
 
@@ -248,7 +251,7 @@ class Rooms:
             # What is missing may say why a member is out: only those it says nothing of were taken over.
             await self._catch_up(room)
         if room.wants_sfu:
-            self._bus.want(room.keys)
+            self._bus.want(room.keys, self._sfu_of(room))
         for sid, claim in claims:
             link = self._links.get(sid)
             if sid in renewal.lost and link is not None and link.room is room and link.claim == claim:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from callcluster_common.environment import Environment, SettingError
+from callcluster_common.room_names import room_key
 from callcluster_sfu import settings
 
 REDIS = "redis://:a-password@redis.example:6379/0"
@@ -17,6 +18,12 @@ def test_an_address_and_a_redis_are_enough() -> None:
     assert chosen.addresses == ("192.0.2.1",)
     assert (chosen.listen_host, chosen.port) == ("0.0.0.0", 7882)
     assert REDIS not in repr(chosen)
+
+
+def test_an_sfu_may_be_told_the_one_room_that_it_serves() -> None:
+    key = room_key(b"salt", "standup")
+    assert read(SFU_ROOM=key).own_room == key
+    assert read().own_room == ""
 
 
 def test_both_families_are_announced_in_their_order() -> None:
@@ -44,6 +51,8 @@ def test_a_file_that_is_to_tell_the_addresses_stands_for_them(tmp_path: Path) ->
         ({"REDIS_URL": "redis://:a-password@host:port"}, "REDIS_URL must look like"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be one of"),
         ({"MAX_PARTICIPANTS": "0"}, "MAX_PARTICIPANTS must be"),
+        ({"SFU_ROOM": "standup"}, "SFU_ROOM must be the opaque name of a room"),
+        ({"SFU_ROOM": "r-" + "a" * 21}, "SFU_ROOM must be the opaque name of a room"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_in_one_line(variables: dict[str, str], says: str) -> None:

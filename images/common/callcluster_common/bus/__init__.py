@@ -317,10 +317,13 @@ class Bus(Protocol):
     async def clear_seats(self, rooms: list[RoomKeys], uid: str) -> None:
         """Empty seats whose lease ran out, and publish that: once, however many pods ask."""
 
-    def want(self, room: RoomKeys) -> None:
-        """Call for an SFU: at most once heard, never stored, to be repeated while it is wanted."""
+    def want(self, room: RoomKeys, own: str = "") -> None:
+        """Call for an SFU: at most once heard, never stored, to be repeated while it is wanted.
 
-    async def listen_for_wanted(self) -> None:
+        Any that listens hears it; with ``own`` only the room's own one, which listens for that name.
+        """
+
+    async def listen_for_wanted(self, own: str = "") -> None:
         """From now on hand such calls to the listener; after an error, as soon as the bus is back."""
 
 

@@ -52,7 +52,7 @@ class MemoryBus:
         self._tidied = 0
         self._sessions: dict[str, SessionRecord] = {}
         self._pod = ""
-        self._hears_wanted = False
+        self._hears: str | None = None
         self._listener: Listener
 
     @property
@@ -261,11 +261,11 @@ class MemoryBus:
             if ledger := self._rooms.get(room.name):
                 self._push(room, ledger.clear_seat(uid, _now()))
 
-    def want(self, room: RoomKeys) -> None:
+    def want(self, room: RoomKeys, own: str = "") -> None:
         """See the port."""
-        if self._hears_wanted:
+        if self._hears == own:
             self._listener.on_wanted(room.name)
 
-    async def listen_for_wanted(self) -> None:
+    async def listen_for_wanted(self, own: str = "") -> None:
         """See the port."""
-        self._hears_wanted = True
+        self._hears = own

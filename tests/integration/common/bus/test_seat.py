@@ -246,6 +246,16 @@ async def test_a_call_for_an_sfu_reaches_who_listens_for_it_and_nobody_else(call
     assert redis_keys.named(call.watcher.wanted[0]) == call.keys
 
 
+async def test_a_call_for_a_rooms_own_sfu_reaches_only_who_listens_for_that_name(call: Call) -> None:
+    await call.bus.listen_for_wanted("r-one")
+    other = redis_keys.room("another")
+    for own in ("", "r-two", "r-on"):
+        call.bus.want(other, own)
+    call.bus.want(call.keys, "r-one")
+    await eventually(lambda: call.watcher.wanted)
+    assert call.watcher.wanted == [call.keys.name]
+
+
 @pytest.mark.redis
 async def test_two_pods_that_race_to_clear_a_seat_tell_the_room_once(redis_server: RedisServer) -> None:
     async with in_redis(redis_server, "pod1") as one, in_redis(redis_server, "pod2") as two:
