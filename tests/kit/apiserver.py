@@ -33,7 +33,7 @@ from kit.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 class AssetsMissingError(Exception):
@@ -142,7 +142,7 @@ class ApiServer:
         request.add_header("Content-Type", patch if method == "PATCH" else "application/json")
         while True:
             try:
-                with self._opener().open(request, timeout=10) as answer:
+                with self._opener().open(request, timeout=60) as answer:
                     text = answer.read()
                 break
             except urllib.error.HTTPError as error:

@@ -20,7 +20,7 @@ async def eventually(
 async def eventually(check: Callable[[], T], *, within: float = ..., every: float = ...) -> T: ...
 
 
-async def eventually(check: Callable[[], Any], *, within: float = 10.0, every: float = 0.05) -> Any:
+async def eventually(check: Callable[[], Any], *, within: float = 30.0, every: float = 0.05) -> Any:
     """What ``check`` returns as soon as it is true; its last ``AssertionError`` when time is up."""
     deadline = time.monotonic() + within
     while True:

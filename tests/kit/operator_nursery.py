@@ -17,7 +17,7 @@ from typing import IO
 
 from kit.operator_environment import operator_environment
 
-GONE_SECONDS = 10.0
+GONE_SECONDS = 60.0
 
 
 class ForkedOperator:

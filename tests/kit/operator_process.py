@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from kit.apiserver import die_with_parent
 from kit.operator_environment import operator_environment
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 
 class OperatorProcess:
@@ -78,13 +78,13 @@ class OperatorProcess:
             self._process.kill()
             self._process.wait()
 
-    def terminate(self, seconds: float = 20.0) -> int:
+    def terminate(self, seconds: float = 60.0) -> int:
         """SIGTERM; returns the exit code."""
         assert self._process is not None
         self._process.terminate()
         return self.ended(seconds)
 
-    def ended(self, seconds: float = 20.0) -> int:
+    def ended(self, seconds: float = 60.0) -> int:
         """Wait for its end; returns the exit code."""
         assert self._process is not None
         return self._process.wait(seconds)
@@ -95,17 +95,26 @@ class OperatorProcess:
 
     def get(self, path: str) -> str:
         """The body of a GET on its health port."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=60) as answer:
             return str(answer.read().decode())
 
     def metric(self, name: str, **labels: str) -> float:
         """Sum of a metric's samples that carry ``labels``; 0 where there is none."""
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(self.get("/metrics"))
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        (value,) = self.metrics(name, **labels)
+        return value
+
+    def metrics(self, *names: str, **labels: str) -> list[float]:
+        """Several metrics as they were at one moment; see :meth:`metric`."""
+        families = text_string_to_metric_families(self.get("/metrics"))
+        samples = [sample for family in families for sample in family.samples]
+        return [
+            sum(
+                each.value
+                for each in samples
+                if each.name == name and labels.items() <= each.labels.items()
+            )
+            for name in names
+        ]
 
     def has_passed(self, seen: float) -> bool:
         """Whether there were more passes than ``seen``."""

@@ -29,7 +29,7 @@ from kit.turn_client import Address, TURNClient, credential
 FIRST_PORT = 29000
 LAST_PORT = 32711
 BLOCK = 128
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 
@@ -139,7 +139,7 @@ class AgentProcess:
         )
         self._reader = asyncio.create_task(self._read())
         self._http = aiohttp.ClientSession(
-            f"http://127.0.0.1:{self.control_port}", timeout=aiohttp.ClientTimeout(20)
+            f"http://127.0.0.1:{self.control_port}", timeout=aiohttp.ClientTimeout(60)
         )
         return self
 
@@ -236,7 +236,7 @@ class AgentProcess:
         return {"Authorization": f"Bearer {self.token.secret}"}
 
     def client(
-        self, key: Key, subject: str = "somebody", *, seconds: int = 600, timeout: float = 3.0
+        self, key: Key, subject: str = "somebody", *, seconds: int = 600, timeout: float = 20.0
     ) -> TURNClient:
         """A client on a port of its own."""
         local = (self.host, next(self._client_ports))
@@ -264,7 +264,7 @@ class AgentProcess:
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    async def ended(self, timeout: float = 20.0) -> int:
+    async def ended(self, timeout: float = 60.0) -> int:
         """Wait for the end, and return the exit status."""
         async with asyncio.timeout(timeout):
             return await self.process.wait()

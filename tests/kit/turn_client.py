@@ -40,7 +40,7 @@ class TURNClient:
     """One UDP socket, one credential, at most one allocation. Use as an async context manager."""
 
     def __init__(
-        self, server: Address, credential: tuple[str, str], local: Address, timeout: float = 3.0
+        self, server: Address, credential: tuple[str, str], local: Address, timeout: float = 20.0
     ) -> None:
         self.username = credential[0]
         self.local = local
@@ -104,13 +104,13 @@ class TURNClient:
         """Send through the channel."""
         self._transport.sendto(struct.pack("!HH", channel, len(payload)) + payload)
 
-    async def receive(self, timeout: float = 2.0) -> bytes:
+    async def receive(self, timeout: float = 20.0) -> bytes:
         """The next payload that came back through a channel."""
         async with asyncio.timeout(timeout):
             data = await self._inbox.media.get()
         return data[4 : 4 + int.from_bytes(data[2:4], "big")]
 
-    async def echo(self, payload: bytes, timeout: float = 2.0) -> bool:
+    async def echo(self, payload: bytes, timeout: float = 20.0) -> bool:
         """Whether ``payload`` came back from an echoing peer."""
         self.send(payload)
         try:
@@ -175,7 +175,7 @@ class Pump:
         self._running = False
         await self._tasks[0]
         # The last packets are still on their way.
-        end = time.monotonic() + 1.0
+        end = time.monotonic() + 20.0
         while self.lost and time.monotonic() < end:
             await asyncio.sleep(0.01)
         self._tasks[1].cancel()

@@ -75,7 +75,7 @@ class Driver:
             async def killed_or_over() -> bool:
                 return self._reaper.operator is None or await is_over()
 
-            await eventually(killed_or_over, within=40)
+            await eventually(killed_or_over, within=60)
             if self._reaper.operator is not None:
                 self._reaper.operator = None
                 operator.kill()
@@ -219,7 +219,7 @@ class Life:
             self._apiserver.request("PATCH", path, {"metadata": {"annotations": annotations}})
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_killed_at_every_write_of_its_life_it_ends_where_an_undisturbed_one_does(
     apiserver: ApiServer,
     cluster: KubeCluster,

@@ -26,7 +26,7 @@ from kit.operator_process import OperatorProcess
 from kit.ports import free_block, free_port, free_turn_port
 from kit.specs import callcluster
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.redis, pytest.mark.coturn, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.apiserver, pytest.mark.redis, pytest.mark.coturn, pytest.mark.timeout(360)]
 
 
 class KubeRegistry:
@@ -98,7 +98,7 @@ async def test_a_callcluster_on_a_real_api_server_carries_a_relayed_call(
             await cluster.create(callcluster("demo", namespace, spec))
             eyes = Eyes(cluster, namespace)
 
-            await eventually(eyes.is_ready, within=60)
+            await eventually(eyes.is_ready, within=120)
             pods = await cluster.list(POD, namespace=namespace, labels={names.COMPONENT_LABEL: "signaling"})
             port = pods[0]["spec"]["containers"][0]["ports"][0]["containerPort"]
             room, room_secret = f"canary-{secrets.token_hex(8)}", secrets.token_bytes(32)
@@ -131,6 +131,6 @@ async def test_a_callcluster_on_a_real_api_server_carries_a_relayed_call(
             async def is_gone() -> bool:
                 return not await cluster.list(POD, namespace=namespace)
 
-            await eventually(is_gone, within=60)
+            await eventually(is_gone, within=120)
     finally:
         await guard.stop()

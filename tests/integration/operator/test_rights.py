@@ -33,20 +33,20 @@ async def live_through(cluster: KubeCluster, namespace: str, log: Path) -> None:
     eyes = Eyes(cluster, namespace)
     made = await cluster.create(callcluster("demo", namespace, {}))
     await cluster.create(room("r-1", namespace, {"state": "Closed", "ttlSecondsAfterFinished": 0}))
-    await eventually(eyes.is_ready, within=30)
+    await eventually(eyes.is_ready, within=60)
     service = await eyes.object(Ref(SERVICE, namespace, "demo-signaling"))
     await cluster.delete(ref_of(service), uid=service["metadata"]["uid"])
 
     async def mended() -> bool:
         return await cluster.get(ref_of(service)) is not None and await eyes.room("r-1") is None
 
-    await eventually(mended, within=30)
+    await eventually(mended, within=60)
     await cluster.delete(ref_of(made), uid=made["metadata"]["uid"])
 
     async def all_gone() -> bool:
         return await cluster.get(ref_of(made)) is None and not await eyes.children()
 
-    await eventually(all_gone, within=30)
+    await eventually(all_gone, within=60)
     assert "forbidden" not in log.read_text()
 
 

@@ -27,7 +27,7 @@ async def calls(operator: OperatorProcess, kubelet: Kubelet, cluster: KubeCluste
     spec = {"sfu": {"replicas": 2}, "turn": {"replicas": 0}}
     await cluster.create(callcluster("demo", namespace, spec))
     eyes = Eyes(cluster, namespace)
-    await eventually(partial(all_ready, eyes, [28000, 28001]), within=30)
+    await eventually(partial(all_ready, eyes, [28000, 28001]), within=60)
     return eyes
 
 
@@ -66,7 +66,7 @@ async def test_sfus_come_with_all_that_they_need_and_the_status_shows_them(
         return (status["sfu"]["rooms"], status["sfu"]["participants"]) == (2, 7)
 
     # Loads are read every ten seconds.
-    await eventually(is_counted, within=25)
+    await eventually(is_counted, within=60)
     (shown,) = [s for s in (await calls.callcluster())["status"]["sfu"]["servers"] if s["rooms"]]
     assert (shown["name"], shown["address"], shown["nodeName"]) == (
         "demo-sfu-1",
@@ -82,24 +82,28 @@ async def test_an_edited_sfu_gets_a_successor_and_its_port_rests(
     edited = await calls.object(Ref(POD, namespace, "demo-sfu-0"))
     edited["spec"]["containers"][0]["image"] = "somebody/else:1"
     await cluster.replace(edited)
-    await eventually(partial(all_ready, calls, [28001, 28002]), within=30)
 
     def record(found: Object) -> dict[str, Any]:
         text: dict[str, Any] = json.loads(found["metadata"]["annotations"][names.PORTS])
         return text
 
-    async def rests() -> bool:
-        told = record(await calls.object(account))
-        return told["28000"] is not None and told["28001"] is None is told["28002"]
+    resting: set[str] = set()
 
-    await eventually(rests, within=15)
+    async def is_replaced() -> bool:
+        # A port rests for a minute: a look afterwards may come too late.
+        told = record(await calls.object(account))
+        resting.update(port for port, until in told.items() if until is not None)
+        return await all_ready(calls, [28001, 28002]) and "28000" in resting
+
+    await eventually(is_replaced, within=60)
+    assert resting == {"28000"}
     await cluster.delete(account, uid=(await calls.object(account))["metadata"]["uid"])
 
     async def is_back() -> bool:
         found = await cluster.get(account)
         return found is not None and record(found).keys() >= {"28001", "28002"}
 
-    await eventually(is_back, within=15)
+    await eventually(is_back, within=60)
 
 
 async def test_an_sfu_with_participants_outlives_a_changed_spec_until_they_have_left(
@@ -115,11 +119,11 @@ async def test_an_sfu_with_participants_outlives_a_changed_spec_until_they_have_
         states = {state for name, state, _ in found if name != old.name}
         return (old.name, "Draining", 28000) in found and len(found) == 3 and states == {"Ready"}
 
-    await eventually(only_the_busy_one_is_left, within=40)
+    await eventually(only_the_busy_one_is_left, within=60)
     assert busy.load.draining
     busy.load.rooms = {}
 
     async def is_gone() -> bool:
         return await cluster.get(old) is None and len(await servers(calls)) == 2
 
-    await eventually(is_gone, within=30)
+    await eventually(is_gone, within=60)

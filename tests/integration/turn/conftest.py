@@ -9,12 +9,16 @@ import pytest
 from callcluster_common.keyset import Key
 from kit.turn_agent import AgentProcess, MakeAgent, claimed_ports, key_set, new_key, unavailable
 
+ITEM_SECONDS = 240
+"""For a test, on a machine that is busy with others."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = unavailable()
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.coturn)
+            item.add_marker(pytest.mark.timeout(ITEM_SECONDS))
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -35,7 +35,7 @@ async def test_a_terminated_server_carries_its_call_to_the_end(make_agent: MakeA
                 agent.terminate()
                 await eventually(lambda: turns_away(agent, k1))
                 assert (await client.refresh()).error is None
-                assert await agent.readiness() == "ok"
+                await agent.ready()
                 assert await agent.is_draining()
                 assert await agent.metric("callcluster_turn_draining") == 1
             assert pump.lost == 0
@@ -59,7 +59,7 @@ async def test_draining_alone_does_not_end_the_process(make_agent: MakeAgent, k1
         later = time.monotonic() + 3
         await eventually(lambda: time.monotonic() > later)
         assert agent.process.returncode is None
-        assert await agent.readiness() == "ok"
+        await agent.ready()
 
         agent.terminate()
         assert await agent.ended() == 0

@@ -40,7 +40,7 @@ def verdicts(*arguments: str) -> dict[str, int | None]:
         ["unshare", "-n", "sh", "-c", IN_NAMESPACE, "sh", sys.executable, str(RUNNER), *arguments],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

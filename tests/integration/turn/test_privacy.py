@@ -111,6 +111,6 @@ async def test_traffic_is_counted_when_a_session_ends(make_agent: MakeAgent, k1:
             for _ in range(10):
                 assert await client.echo(bytes(1000))
             assert (await client.refresh(0)).error is None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await agent.metric(name, leg="peer", direction="received") < before + 10_000:
                 await asyncio.sleep(0.05)

@@ -61,7 +61,7 @@ async def connection(
 
 async def binding(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Message:
     writer.write(stun.encode(Message(Method.BINDING, Kind.REQUEST)))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         header = await reader.readexactly(20)
         return stun.parse(header + await reader.readexactly(int.from_bytes(header[2:4], "big")))
 
@@ -143,7 +143,7 @@ async def test_old_protocols_are_refused(make_agent: MakeAgent, ports: range, fi
 
 async def handshake(agent: AgentProcess, context: ssl.SSLContext) -> bool:
     try:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             _, writer = await asyncio.open_connection("127.0.0.1", agent.tls_port, ssl=context)
     except OSError:
         return False
