@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from callcluster_common.messages.client import Frame, KeyAck, KeyRequest, KeySend
+from callcluster_common.messages.client import BundleRefresh, Frame, KeyAck, KeyRequest, KeySend
 from callcluster_common.messages.server import LeftReason
 from callcluster_common.messages.types import Member
 from callcluster_probe.e2ee.bundle import Identity
@@ -12,7 +12,7 @@ from callcluster_probe.e2ee.keys import CallKeys
 from callcluster_probe.e2ee.room_secret import RoomSecret
 from callcluster_probe.e2ee.sframe import decode_header, split_key_id
 
-Sent = TypeVar("Sent", KeyAck, KeyRequest, KeySend)
+Sent = TypeVar("Sent", BundleRefresh, KeyAck, KeyRequest, KeySend)
 
 EPOCH = 1_800_000_000.0
 SECRET = RoomSecret("team", bytes(32))
@@ -25,6 +25,7 @@ class Room:
         self.keys: dict[str, CallKeys] = {}
         self.members: dict[str, Member] = {}
         self.lost: set[str] = set()
+        self.takes_bundles = True
         self.seen: list[tuple[str, Frame]] = []
 
     def join(self, sid: str, now: float = 0.0, secret: RoomSecret = SECRET) -> CallKeys:
@@ -59,6 +60,12 @@ class Room:
             for entry in frame.d.entries:
                 if entry.to in self.keys and entry.to not in self.lost:
                     self.keys[entry.to].deliver(sid, entry.body, now)
+        elif isinstance(frame, BundleRefresh):
+            if self.takes_bundles:
+                self.keys[sid].bundle_taken(now)
+                self.members[sid] = Member(sid, frame.d.bundle)
+                for other in self.keys.values():
+                    other.renewed(sid, frame.d.bundle, now)
         elif isinstance(frame, KeyAck):
             self.keys[frame.to.sid].acked(sid, frame.d.kid)
         elif isinstance(frame, KeyRequest):

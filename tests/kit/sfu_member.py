@@ -17,7 +17,7 @@ from callcluster_common.messages.types import SFU
 from callcluster_probe.e2ee.frames import Source
 from callcluster_probe.light import OPUS_SILENCE
 from callcluster_probe.member import Member, MemberSettings
-from callcluster_probe.webrtc import CLOCK_RATES, _SealedTrack, _tap
+from callcluster_probe.tracks import CLOCK_RATES, SealedTrack, tap
 
 FRAME_SECONDS = 0.05
 ANSWER_SECONDS = 1.0
@@ -29,7 +29,7 @@ class Connection:
 
     def __init__(self, member: SFUMember, route: str) -> None:
         self.route = route
-        self.microphone = _SealedTrack("audio", CLOCK_RATES["mic"])
+        self.microphone = SealedTrack("audio", CLOCK_RATES["mic"])
         self.received: dict[str, str] = {}
         """Mid by track."""
         self._member = member
@@ -57,7 +57,7 @@ class Connection:
         for track, sid in tracks.items():
             if track not in self.received:
                 transceiver = self._connection.addTransceiver("audio", "recvonly")
-                _tap(transceiver.receiver, "mic", self._member.hearing(sid))
+                tap(transceiver.receiver, "mic", self._member.hearing(sid))
                 wanted.append((track, transceiver))
         await self._connection.setLocalDescription(await self._connection.createOffer())
         self.received.update({track: transceiver.mid or "" for track, transceiver in wanted})

@@ -6,6 +6,7 @@ import asyncio
 
 from callcluster_probe.e2ee.frames import Source
 from callcluster_probe.e2ee.keys import FrameCounts
+from callcluster_probe.listener import Listener
 from callcluster_probe.media import (
     FRAME_S,
     FRAMES_PER_PICTURE,
@@ -22,7 +23,7 @@ MOST_BEHIND_S = 0.5
 """A sender that fell further behind skips, instead of sending a burst."""
 
 
-class Caller:
+class Caller(Listener):
     """One member of the probe's call: sends the tone with its index in ``TONES_HZ``, hears the other."""
 
     def __init__(self, settings: MemberSettings, tone: int) -> None:
@@ -84,18 +85,6 @@ class Caller:
     def key_frame_wanted(self) -> None:
         """See ``Listener``."""
         self._key_frame = True
-
-    def message(self, sid: str, message: object) -> None:
-        """See ``Listener``; the probe sends none."""
-
-    def went_down(self) -> None:
-        """See ``Listener``; media goes on without signaling."""
-
-    def resumed(self, seconds: float) -> None:
-        """See ``Listener``."""
-
-    def rejoined(self) -> None:
-        """See ``Listener``."""
 
     def ended(self, reason: str) -> None:
         """See ``Listener``."""

@@ -18,6 +18,7 @@ from types import TracebackType
 
 from callcluster_probe.e2ee.frames import Source
 from callcluster_probe.e2ee.keys import FrameCounts
+from callcluster_probe.listener import Listener
 from callcluster_probe.member import Member, MemberSettings
 from callcluster_probe.signaling.client import SignalingError
 
@@ -71,7 +72,7 @@ class _Messages:
     came: list[int] = field(default_factory=list)
 
 
-class LightMember:
+class LightMember(Listener):
     """One light member. It implements ``Listener`` for itself."""
 
     def __init__(self, settings: MemberSettings) -> None:
@@ -136,9 +137,6 @@ class LightMember:
         if self._last_frame is not None:
             self._longest_gap = max(self._longest_gap, now - self._last_frame)
         self._last_frame = now
-
-    def key_frame_wanted(self) -> None:
-        """See ``Listener``; there is no video."""
 
     def message(self, sid: str, message: object) -> None:
         """See ``Listener``."""

@@ -24,7 +24,8 @@ from callcluster_common.messages.server import AnswerRelay, IceRelay, OfferRelay
 from callcluster_common.messages.types import ToMember
 
 from callcluster_probe.e2ee.frames import Source
-from callcluster_probe.webrtc import NegotiationError, PeerLink
+from callcluster_probe.transport import NegotiationError
+from callcluster_probe.webrtc import PeerLink
 
 ANSWER_WITHIN_S = 8.0
 """Without a connection after this time negotiation starts anew; each time it waits twice as long."""

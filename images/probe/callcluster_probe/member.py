@@ -6,9 +6,17 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
 
-from callcluster_common.messages.client import ClientFrame, IceData, Join, JoinData, Msg, MsgData, State
+from callcluster_common.messages.client import (
+    BundleRefresh,
+    ClientFrame,
+    IceData,
+    Join,
+    JoinData,
+    Msg,
+    MsgData,
+    State,
+)
 from callcluster_common.messages.server import (
     AnswerRelay,
     AnyServerFrame,
@@ -36,6 +44,7 @@ from callcluster_probe.e2ee.frames import Source
 from callcluster_probe.e2ee.keys import CallKeys
 from callcluster_probe.e2ee.room_secret import RoomSecret
 from callcluster_probe.link import Link
+from callcluster_probe.listener import Listener
 from callcluster_probe.signaling.client import SignalingClient, SignalingError
 from callcluster_probe.signaling.effects import (
     Down,
@@ -48,7 +57,8 @@ from callcluster_probe.signaling.effects import (
     Resumed,
 )
 from callcluster_probe.signaling.session import Session
-from callcluster_probe.webrtc import IceSettings, PeerLink, TurnTransport
+from callcluster_probe.transport import IceSettings, TurnTransport
+from callcluster_probe.webrtc import PeerLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +74,6 @@ class MemberSettings:
     sends: tuple[Source, ...] = ("mic", "cam")
     relay_only: bool = False
     turn_transport: TurnTransport | None = None
-
-
-class Listener(Protocol):
-    """Hears what happens to a member; all calls come in the event loop, and none may block."""
-
-    def frame_opened(self, sid: str, source: Source, frame: bytes) -> None:
-        """A frame of ``sid`` decrypted."""
-
-    def key_frame_wanted(self) -> None:
-        """Another member needs a video key frame."""
-
-    def message(self, sid: str, message: object) -> None:
-        """``sid`` sent an application message that opened."""
-
-    def went_down(self) -> None:
-        """No server carries the session now."""
-
-    def resumed(self, seconds: float) -> None:
-        """The session was taken up again, ``seconds`` after it went down."""
-
-    def rejoined(self) -> None:
-        """The session was lost, and the member is in the room again as a new one."""
-
-    def ended(self, reason: str) -> None:
-        """The session is over."""
 
 
 class Member:
@@ -232,6 +217,14 @@ class Member:
         except SignalingError as error:
             self._refused(error)
 
+    async def _refresh(self, keys: CallKeys, frame: BundleRefresh) -> None:
+        try:
+            await self._client.request(frame)
+        except SignalingError:
+            return  # it comes again
+        keys.bundle_taken(self._loop.time())
+        self._join_data.bundle = frame.d.bundle
+
     def _refused(self, error: SignalingError) -> None:
         if not self._in_room.done():
             self._in_room.set_exception(error)
@@ -368,11 +361,13 @@ class Member:
         if self.keys is None:
             return
         for frame in self.keys.drain():
-            self._post(frame)
+            if isinstance(frame, BundleRefresh):
+                self._spawn(self._refresh(self.keys, frame))
+            else:
+                self._post(frame)
         if self._key_timer:
             self._key_timer.cancel()
-        at = self.keys.next_deadline(now)
-        self._key_timer = None if at is None else self._loop.call_at(at, self._tick)
+        self._key_timer = self._loop.call_at(self.keys.next_deadline(now), self._tick)
 
     def _tick(self) -> None:
         if self.keys:

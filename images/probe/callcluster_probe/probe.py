@@ -13,7 +13,7 @@ from callcluster_probe.member import MemberSettings
 from callcluster_probe.report import MemberReport, Report, StrangerReport
 from callcluster_probe.signaling.client import SignalingError
 from callcluster_probe.token import mint
-from callcluster_probe.webrtc import Route, TurnTransport
+from callcluster_probe.transport import Route, TurnTransport
 
 POLL_S = 0.02
 TIDY_UP_S = 5.0

@@ -7,7 +7,8 @@ from callcluster_common.messages.client import Answer, Empty, Ice, Offer, Restar
 from callcluster_common.messages.server import AnswerRelay, IceRelay, OfferRelay, RestartRelay
 from callcluster_probe import link as links
 from callcluster_probe.link import Link
-from callcluster_probe.webrtc import IceSettings, PeerLink
+from callcluster_probe.transport import IceSettings
+from callcluster_probe.webrtc import PeerLink
 from kit.eventually import eventually
 
 

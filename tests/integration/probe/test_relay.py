@@ -11,7 +11,8 @@ from callcluster_common import turn_credentials
 from callcluster_common.messages.types import IceServer
 from callcluster_probe import servers
 from callcluster_probe.probe import ProbeSettings, probe
-from callcluster_probe.webrtc import IceSettings, PeerLink
+from callcluster_probe.transport import IceSettings
+from callcluster_probe.webrtc import PeerLink
 from kit.eventually import eventually
 from kit.signaling_server import signaling
 from kit.turn_agent import AgentProcess, claimed_ports, key_set, new_key

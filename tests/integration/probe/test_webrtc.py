@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from callcluster_common.messages.types import IceCandidate, IceServer
 from callcluster_probe import servers
-from callcluster_probe.webrtc import IceSettings, NegotiationError, Packets, PeerLink
+from callcluster_probe.transport import IceSettings, NegotiationError, Packets
+from callcluster_probe.webrtc import PeerLink
 from kit.eventually import eventually
 
 KEY_FRAME = b"\x00" * 10 + b"k" * 3000

@@ -1,7 +1,7 @@
 """Whom a member trusts, and what the security code covers: docs/e2ee.md, played out without a network."""
 
 import pytest
-from callcluster_common.messages.client import KeySend
+from callcluster_common.messages.client import BundleRefresh, KeySend
 from callcluster_common.messages.types import Member
 from callcluster_probe.e2ee import bundle
 from callcluster_probe.e2ee.bundle import Identity
@@ -59,6 +59,7 @@ def test_a_bundle_that_runs_out_may_be_renewed_with_the_same_keys(room):
 
 
 def test_a_member_whose_bundle_runs_out_opens_nothing_more_and_is_heard_no_more(room):
+    room.takes_bundles = False
     alice, bob = room.join("alice-01"), room.join("bob-0001")
     over = bundle.LIFETIME_S - bundle.SKEW_S
     bob.renewed("alice-01", alice.bundle(over - 3600), over - 3600)
@@ -136,3 +137,35 @@ def test_all_members_see_the_same_security_code_and_a_swapped_key_changes_it(roo
     victim = CallKeys(Identity(), "team", "alice-02", SECRET, EPOCH)
     victim.enter([swapped], 0)
     assert victim.security_code() != bob.security_code()
+
+
+def let_time_pass(room, until):
+    """Tick each time that something is due."""
+    now = 0.0
+    while (now := max(now, min(keys.next_deadline(now) for keys in room.keys.values()))) < until:
+        room.tick(now)
+
+
+def test_members_trust_each_other_for_days_for_each_renews_its_bundle(room):
+    alice, bob = room.join("alice-01"), room.join("bob-0001")
+    days = 3 * bundle.LIFETIME_S
+    let_time_pass(room, days)
+    assert alice.trusted("bob-0001", days)
+    assert bob.trusted("alice-01", days)
+    assert bob.open("alice-01", "mic", alice.seal("mic", b"still here"), days) == b"still here"
+    # Ten to twelve hours lie between two of them.
+    assert 2 * 6 <= len(room.sent(BundleRefresh)) <= 2 * 7
+    late = room.join("late-001", days)
+    assert late.trusted("alice-01", days)
+
+
+def test_a_bundle_that_was_not_taken_is_offered_again(room):
+    room.takes_bundles = False
+    alice = room.join("alice-01")
+    let_time_pass(room, 13 * 3_600)
+    refused = len(room.sent(BundleRefresh))
+    assert 6 <= refused <= 18
+    room.takes_bundles = True
+    room.tick(13 * 3_600 + 600.0)
+    assert len(room.sent(BundleRefresh)) == refused + 1
+    assert alice.next_deadline(13 * 3_600 + 600.0) > 13 * 3_600 + 600

@@ -6,10 +6,20 @@ Times are seconds of one monotonic clock.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from callcluster_common.messages.client import KeyAck, KeyEntry, KeyIdData, KeyRequest, KeySend, KeySendData
+from callcluster_common.messages.client import (
+    BundleData,
+    BundleRefresh,
+    KeyAck,
+    KeyEntry,
+    KeyIdData,
+    KeyRequest,
+    KeySend,
+    KeySendData,
+)
 from callcluster_common.messages.server import LeftReason
 from callcluster_common.messages.types import MAX_KEY_ENTRIES, Bundle, Member, ToMember
 
@@ -28,11 +38,15 @@ ANSWER_EVERY_S = 0.5
 FIRST_KEY_S = 2.0
 """A member that gave no key within this time is asked for one."""
 EARLY_ENVELOPES = 64
+BUNDLE_AFTER_S = 36_000.0
+BUNDLE_SPREAD_S = 7_200
+"""The own bundle is made anew well before its end, and not at once for all who joined together."""
+BUNDLE_RETRY_S = 600.0
 IDENTITY_BYTES = 32
 ANY_KEY = 0
 """Key id of a request from who knows none."""
 
-KeyFrame = KeySend | KeyAck | KeyRequest
+KeyFrame = KeySend | KeyAck | KeyRequest | BundleRefresh
 
 
 @dataclass(slots=True)
@@ -98,6 +112,7 @@ class CallKeys:
         self._early: list[tuple[str, str]] = []
         self._seq = 0  # one for all recipients, so that it rises for each of them
         self._outbox: list[KeyFrame] = []
+        self._bundle_due = float("inf")
 
     def drain(self) -> list[KeyFrame]:
         """Frames to send, in order; each is handed out once."""
@@ -105,8 +120,13 @@ class CallKeys:
         return frames
 
     def bundle(self, now: float) -> Bundle:
-        """This member's own bundle, made for this session."""
-        return self._identity.bundle(self.room, self.sid, self._epoch + now, self._secret)
+        """This member's own bundle for this session, good for 23 hours; the roster gets it next."""
+        self.bundle_taken(now)
+        return self._bundle(now)
+
+    def bundle_taken(self, now: float) -> None:
+        """The roster has a new bundle of this member: ``tick`` makes the next one in some hours."""
+        self._bundle_due = now + BUNDLE_AFTER_S + secrets.randbelow(BUNDLE_SPREAD_S + 1)
 
     def enter(self, members: Iterable[Member], now: float) -> None:
         """This member joined; ``members`` were there before it."""
@@ -194,8 +214,11 @@ class CallKeys:
             self._give([remote], now)
 
     def tick(self, now: float) -> None:
-        """Let time do its part: end trust, activate keys, renew them."""
+        """Let time do its part: end trust, make bundle and keys anew, activate keys."""
         self._expire(now)
+        if now >= self._bundle_due:
+            self._bundle_due = now + BUNDLE_RETRY_S
+            self._outbox.append(BundleRefresh(d=BundleData(self._bundle(now))))
         if self.own.due(now):
             self._renew(now)
         self.own.tick(now)
@@ -203,12 +226,14 @@ class CallKeys:
             if now >= max(remote.since + FIRST_KEY_S, remote.requested + REQUEST_EVERY_S):
                 self._ask(remote, ANY_KEY, now)
 
-    def next_deadline(self, now: float) -> float | None:
-        """When ``tick`` should come at the latest."""
+    def next_deadline(self, now: float) -> float:
+        """When ``tick`` should come at the latest; infinite where nothing will be due."""
         asks = [max(r.since + FIRST_KEY_S, r.requested + REQUEST_EVERY_S) for r in self._keyless(now)]
         ends = [remote.peer.exp - self._epoch for remote in self.remotes.values() if remote.peer]
         own = self.own.next_deadline()
-        return min([*asks, *ends] if own is None else [own, *asks, *ends], default=None)
+        return min(
+            [self._bundle_due, *asks, *ends] if own is None else [self._bundle_due, own, *asks, *ends]
+        )
 
     def seal(self, source: Source, frame: bytes) -> bytes | None:
         """The sealed frame, or ``None``: without a key a frame is dropped."""
@@ -242,6 +267,9 @@ class CallKeys:
         """The code over the identity keys that the roster shows, of untrusted members, too, and its own."""
         others = [remote.shown for remote in self.remotes.values() if remote.shown]
         return security_code(self.room, [self._identity.ik.public_key().public_bytes_raw(), *others])
+
+    def _bundle(self, now: float) -> Bundle:
+        return self._identity.bundle(self.room, self.sid, self._epoch + now, self._secret)
 
     def _add(self, member: Member, now: float) -> Remote:
         sid = member.sid
