@@ -68,7 +68,7 @@ class SignalingProcess:
             f"http://127.0.0.1:{self.control}{path}", headers=headers, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -86,7 +86,7 @@ class SignalingProcess:
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    def ended(self, within: float = 15.0) -> int:
+    def ended(self, within: float = 60.0) -> int:
         return self.process.wait(within)
 
     def running(self) -> bool:

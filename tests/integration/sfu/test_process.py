@@ -37,7 +37,7 @@ def refusal(*command: str, **settings: str) -> tuple[int, str]:
         env={"CONTROL_HOST": "127.0.0.1", "CONTROL_PORT": "0", **settings},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     return done.returncode, done.stderr
 

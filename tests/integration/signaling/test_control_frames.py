@@ -37,7 +37,7 @@ def _frame(first: int, payload: bytes = b"") -> bytes:
 
 def _open(port: int, version: str = "sig.v1") -> socket.socket:
     """A socket after its handshake, that reads and answers nothing by itself."""
-    made = socket.create_connection(("127.0.0.1", port), timeout=10)
+    made = socket.create_connection(("127.0.0.1", port), timeout=60)
     key = base64.b64encode(os.urandom(16)).decode()
     made.sendall(
         f"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -164,6 +164,6 @@ async def test_sockets_of_an_unknown_version_count_as_waiting(monkeypatch: pytes
 def test_credentials_in_the_url_are_found_however_often_they_are_encoded(
     server: SignalingProcess, target: str
 ) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as made:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as made:
         made.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert made.recv(4096).startswith(b"HTTP/1.1 400 ")

@@ -32,7 +32,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignalingProces
 def _get(server: SignalingProcess, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
     request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, dict(response.headers), response.read()
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers), error.read()
@@ -70,7 +70,7 @@ async def test_handshakes_that_are_refused_never_become_sockets(
 @pytest.mark.parametrize("name", ["If-None-Match", "Upgrade", "Origin"])
 def test_a_header_that_is_there_twice_is_the_clients_mistake(strict: SignalingProcess, name: str) -> None:
     upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n" if name == "Origin" else ""
-    with socket.create_connection(("127.0.0.1", strict.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", strict.port), timeout=60) as connection:
         connection.sendall(f"GET / HTTP/1.1\r\n{upgrade}{name}: a\r\n{name}: b\r\n\r\n".encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
 
@@ -79,7 +79,7 @@ def test_it_listens_where_it_is_told_to() -> None:
     with signaling(LISTEN_HOST="127.0.0.1") as server:
         assert _get(server, "/nothing")[0] == 404
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.2", server.port), timeout=10)
+            socket.create_connection(("127.0.0.2", server.port), timeout=60)
 
 
 def test_the_usual_limit_of_open_files_is_raised() -> None:
