@@ -104,6 +104,7 @@ class SFUServer:
             pod=self._pod,
             limits=Limits(settings.max_rooms, settings.max_participants),
             counts=self._counts,
+            own=bool(settings.own_room),
         )
         self._health = Health(settings.listen_host, self._plane.port, credentials)
         try:
@@ -115,8 +116,15 @@ class SFUServer:
                 "free it or set another one"
             ) from None
         await self._bus.start(self._pod, self.service)
-        for work in (self._listen(), self._tick(), self._health.watch(), self._follow_control_keys()):
-            task = asyncio.create_task(work)
+        work = (
+            self._listen(),
+            self._tick(),
+            self._count(),
+            self._health.watch(),
+            self._follow_control_keys(),
+        )
+        for each in work:
+            task = asyncio.create_task(each)
             task.add_done_callback(self._stopped)
             self._background.append(task)
         self._ports = {"port": self._plane.port, "control": control}
@@ -236,6 +244,10 @@ class SFUServer:
             await asyncio.sleep(TICK_SECONDS)
             self._lag = loop.time() - slept - TICK_SECONDS
             await self.service.tick()
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
             try:
                 self._statistics = await self._plane.statistics()
             except TimeoutError:

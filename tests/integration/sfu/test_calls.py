@@ -153,7 +153,12 @@ async def test_a_drained_sfu_hands_its_call_over_and_ends(redis_server: RedisSer
 async def test_a_frozen_sfu_that_lost_its_seat_lets_go_of_the_room(
     redis_server: RedisServer, call: Call
 ) -> None:
-    with sfu(redis_server.url) as one, sfu(redis_server.url) as two:
+    # What members say at last is to find its place in the frozen one's socket.
+    room_for_all = str(4 << 20)
+    with (
+        sfu(redis_server.url, SOCKET_BUFFER_BYTES=room_for_all) as one,
+        sfu(redis_server.url, SOCKET_BUFFER_BYTES=room_for_all) as two,
+    ):
         members = await call.three()
         frozen, other = (one, two) if one.serves(routes(*members)[0]) else (two, one)
         frozen.process.send_signal(signal.SIGSTOP)
@@ -163,7 +168,7 @@ async def test_a_frozen_sfu_that_lost_its_seat_lets_go_of_the_room(
             frozen.process.send_signal(signal.SIGCONT)
         await hear_each_other(*members)
         await eventually(
-            lambda: (frozen.report()["rooms"], frozen.report()["participants"]) == (0, 0), within=20
+            lambda: (frozen.report()["rooms"], frozen.report()["participants"]) == (0, 0), within=60
         )
         assert other.report()["rooms"] == 1
 

@@ -29,6 +29,7 @@ class SeatMachine(RuleBasedStateMachine):
         self.lost: list[Entry] = []
         self.plane = PlaneBooks()
         self.made = 0
+        self.clock = 0.0
         self.told: dict[str, Tracks] = {}
         self.seqs: dict[str, int] = {}
         self.seat = Seat(
@@ -37,6 +38,7 @@ class SeatMachine(RuleBasedStateMachine):
             fresh=self._fresh,
             session=lambda: 5,
             may_connect=lambda: True,
+            now=lambda: self.clock,
         )
 
     def _fresh(self) -> IceCredentials:
@@ -87,6 +89,12 @@ class SeatMachine(RuleBasedStateMachine):
         wants = {"1": known[wanted]} if wanted < len(known) else {"1": "t1"}
         text = serialize(offer(first, audio("1", Direction.RECVONLY), version=seq))
         self._done(self.seat.offered(Offered(sid, self.told[sid].route, seq, text, wants)))
+
+    @rule(seconds=st.integers(0, 30))
+    def wait(self, seconds: int) -> None:
+        self.clock += seconds
+        self._done(self.seat.answer_late())
+        self.seat.remind()
 
     @precondition(lambda self: bool(self.plane.peers))
     @rule(data=st.data(), refused=st.booleans())

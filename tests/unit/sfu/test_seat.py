@@ -5,7 +5,7 @@ from callcluster_common.bus import Entry
 from callcluster_sfu.negotiation import AddLeg, AddPeer, AimLeg, Numbers, RemovePeer
 from callcluster_sfu.room import Room, RoomLimits, TrackOf, Wish
 from callcluster_sfu.rooms.says import Answer, Refusal, Tracks
-from callcluster_sfu.rooms.seat import FULL, Effect, Offered, Seat
+from callcluster_sfu.rooms.seat import CHANGES, FULL, Effect, Offered, Seat
 from callcluster_sfu.sdp import serialize
 from callcluster_sfu.sdp.values import Direction, IceCredentials, Section
 from kit.sfu_offers import POLICY, audio, offer, video
@@ -21,6 +21,7 @@ class Call:
 
     def __init__(self, *names: str, limits: RoomLimits | None = None) -> None:
         self.space = True
+        self.clock = 0.0
         self.made = 0
         self.ledger = LedgerOfTests(*names)
         self.plane = PlaneBooks()
@@ -30,6 +31,7 @@ class Call:
             fresh=self._fresh,
             session=lambda: 5,
             may_connect=lambda: self.space,
+            now=lambda: self.clock,
         )
         self.routes: dict[str, str] = {}
         self.done(self.seat.load(self.ledger.state()))
@@ -206,6 +208,70 @@ def test_who_found_the_room_full_comes_in_when_somebody_leaves() -> None:
     assert refused == [Refusal(CID, "", 1, FULL)]
     call.push(call.ledger.left("ann"))
     assert set(call.told()) == {CID}
+
+
+def test_who_finds_the_room_full_is_told_so() -> None:
+    call = Call("ann", "bob", limits=RoomLimits(members=2))
+    effects = call.push(call.ledger.joined("cid"))
+    assert effects == [Refusal(CID, "sfu.1-0", 0, FULL)]
+    assert call.push(call.ledger.message("ann")) == [], "once"
+    call.push(call.ledger.reconnecting("cid"))
+    assert call.push(call.ledger.resumed("cid", "other.4")) == effects, "and on a new socket"
+
+
+def flip(call: Call, seq: int) -> list[Effect]:
+    return call.offer(ANN, seq, audio("0", Direction.SENDONLY if seq % 2 else Direction.INACTIVE))
+
+
+def test_offers_that_change_tracks_too_often_are_answered_when_time_has_passed(call: Call) -> None:
+    call.offer(BOB, 1, audio("0"), audio("1", Direction.RECVONLY), mid1="t9")
+    for seq in range(1, int(CHANGES.burst) + 1):
+        assert only(flip(call, seq), Answer) != []
+    tracks, routes = dict(call.plane.tracks), dict(call.routes)
+    last = int(CHANGES.burst) + 1
+    assert flip(call, last) == flip(call, last) == []
+    assert call.seat.answer_late() == []
+    assert (call.plane.tracks, call.routes) == (tracks, routes)
+    assert only(call.offer(BOB, 2, audio("0"), audio("1")), Answer) != [], "others have rates of their own"
+    call.clock += 1 / CHANGES.per_second
+    (answer,) = only(call.done(call.seat.answer_late()), Answer)
+    assert answer.seq == last
+    assert call.seat.answer_late() == []
+    assert flip(call, last) == [answer]
+
+
+def test_of_offers_that_come_too_often_the_latest_is_answered(call: Call) -> None:
+    last = int(CHANGES.burst) + 1
+    for seq in range(1, last):
+        flip(call, seq)
+    assert flip(call, last) == flip(call, last + 2) == flip(call, last + 1) == []
+    call.clock += 10
+    (answer,) = only(call.done(call.seat.answer_late()), Answer)
+    assert answer.seq == last + 2
+
+
+def test_offers_that_change_no_tracks_are_answered_however_many_come(call: Call) -> None:
+    for seq in range(1, 5 * int(CHANGES.burst)):
+        assert only(call.offer(ANN, seq, audio("0")), Answer) != []
+
+
+def test_a_new_transport_brings_no_fresh_rate(call: Call) -> None:
+    for seq in range(1, int(CHANGES.burst) + 1):
+        flip(call, seq)
+    (peer,) = call.plane.peers
+    call.plane.forget(peer)
+    call.done(call.seat.disconnected(peer))
+    assert flip(call, 1) == []
+
+
+def test_changes_of_tracks_can_wait_and_routes_can_not(call: Call) -> None:
+    call.told()
+    call.offer(ANN, 1, audio("0"))
+    call.push(call.ledger.joined("cid"))
+    assert [told.sid for told in call.seat.due(news=False)] == [CID]
+    assert call.seat.has_news
+    assert [told.sid for told in call.seat.due()] == [BOB]
+    assert not call.seat.has_news
 
 
 def test_a_closed_seat_leaves_nothing_on_the_plane(call: Call) -> None:

@@ -1,150 +1,21 @@
-"""The service on a bus in memory, with a plane that keeps books and a signaling pod that is the test."""
-
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator
 
-import msgspec
 import pytest
 from callcluster_common import redis_keys
-from callcluster_common.bus import Head, Person, Ticket, make_line
-from callcluster_common.bus import memory as memory_bus
-from callcluster_common.bus.memory import MemoryBus
-from callcluster_common.bus.posts import FromSfu, ToSfu, pack, unpack
-from callcluster_common.messages.client import Layout, LayoutData, Offer, OfferData, Wish
-from callcluster_common.messages.server import AnswerRelay, Sfu, SfuRefused
-from callcluster_common.messages.types import SFU
-from callcluster_sfu.metrics import Counts
-from callcluster_sfu.negotiation import AddLeg, AddPeer, AimLeg, Command
-from callcluster_sfu.rooms.service import CHECK_SECONDS, Limits, Service
-from callcluster_sfu.sdp import serialize
-from callcluster_sfu.sdp.values import Direction, Section
+from callcluster_common.messages.client import Layout, LayoutData, Wish
+from callcluster_common.messages.server import AnswerRelay, Sfu
+from callcluster_sfu.negotiation import AddLeg, AddPeer, AimLeg
+from callcluster_sfu.rooms.outgoing import NEWS
+from callcluster_sfu.rooms.rooms import CHECK_SECONDS
+from callcluster_sfu.sdp.values import Direction
 from kit.eventually import eventually
-from kit.sfu_offers import POLICY, audio, offer
-from kit.sfu_plane import PlaneBooks
+from kit.sfu_house import ROOM, House
+from kit.sfu_offers import audio
 from kit.sfu_room import sid_of
 
-ROOM = redis_keys.room("a room of the tests")
-ANN, BOB, CID = sid_of("ann"), sid_of("bob"), sid_of("cid")
-_frame = msgspec.json.Decoder(AnswerRelay | SfuRefused | Sfu)
-
-
-class Plane(PlaneBooks):
-    """Takes one command at a time, and refuses one that it was told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.commands: list[Command] = []
-
-    def carry_out(self, command: Command) -> None:  # type: ignore[override]
-        self.commands.append(command)
-        super().carry_out([command])
-
-
-class House:
-    """A room, its members, and what the SFU said to each."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.clock = 1_000_000
-        monkeypatch.setattr(memory_bus, "_now", lambda: self.clock)
-        self.bus = MemoryBus()
-        monkeypatch.setattr(self.bus, "post", self._posted)
-        self.plane = Plane()
-        self.counts = Counts()
-        self.service = Service(
-            self.bus,
-            self.plane,
-            pod="sfu",
-            limits=Limits(rooms=2, participants=3),
-            counts=self.counts,
-        )
-        self.service.policy = POLICY
-        self.said: dict[str, list[AnswerRelay | SfuRefused | Sfu]] = {}
-        self.pods: Counter[str] = Counter()
-        self.claim = ""
-
-    def _posted(self, pod: str, data: bytes) -> None:
-        self.pods[pod] += 1
-        post = unpack(data)
-        assert isinstance(post, FromSfu)
-        assert post.room == ROOM.name
-        self.claim = post.claim
-        for sid, frame in post.parcels:
-            self.said.setdefault(sid, []).append(_frame.decode(frame))
-
-    async def join(self, name: str) -> None:
-        sid, claim = sid_of(name), f"pod{name}.1"
-        member = msgspec.json.encode({"sid": sid})
-        event = msgspec.json.encode({"t": "ev", "d": {"kind": "joined", "member": {"sid": sid}}})
-        ticket = Ticket(
-            sid,
-            claim,
-            Person(name, name, name),
-            member,
-            make_line(Head(claim, sid), event),
-            50,
-            False,
-            "epoch-1",
-            claim,
-            1_000,
-        )
-        await self.bus.join(ROOM, ticket)
-
-    async def leave(self, name: str) -> None:
-        sid = sid_of(name)
-        event = msgspec.json.encode({"t": "ev", "d": {"kind": "left", "sid": sid, "reason": "kicked"}})
-        assert await self.bus.remove(ROOM, sid, "", make_line(Head("pod.9"), event), 0)
-
-    async def settle(self) -> None:
-        for _ in range(6):
-            await asyncio.sleep(0)
-
-    async def seated(self, *names: str) -> None:
-        for name in names:
-            await self.join(name)
-        self.service.on_wanted(ROOM.name)
-        await eventually(lambda: self.service.rooms == 1)
-        await self.settle()
-
-    def told(self, name: str) -> Sfu:
-        """What a member was told of tracks, last."""
-        return [frame for frame in self.said[sid_of(name)] if isinstance(frame, Sfu)][-1]
-
-    def post(self, name: str, frame: Offer | Layout, **changed: str) -> None:
-        post = {
-            "room": ROOM.name,
-            "claim": self.claim,
-            "sid": sid_of(name),
-            "from_claim": f"pod{name}.1",
-            "frame": msgspec.json.encode(frame).decode(),
-            **changed,
-        }
-        self.service.on_post(pack(ToSfu(**post)))
-
-    async def offer(self, name: str, seq: int, *sections: Section, **changed: str) -> None:
-        wants = {
-            section.mid: "t1"
-            for section in sections
-            if section.direction is Direction.RECVONLY and section.mid is not None
-        }
-        route = self.told(name).d.route if sid_of(name) in self.said else "none-yet"
-        data = OfferData(serialize(offer(*sections, version=seq)), route, seq, wants)
-        self.post(name, Offer(to=SFU, d=data), **changed)
-        await self.settle()
-
-
-@pytest.fixture
-async def house(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    made = House(monkeypatch)
-    await made.bus.start("sfu", made.service)
-    yield made
-    assert made.counts.failures == 0
-    await made.service.stop()
-    assert made.plane.peers == set()
-    assert made.plane.tracks == {}
-    assert made.plane.legs == {}
+ANN, BOB = sid_of("ann"), sid_of("bob")
 
 
 async def test_a_wanted_room_gets_its_seat_taken_and_its_members_told(house: House) -> None:
@@ -234,86 +105,6 @@ async def test_who_is_removed_loses_the_transport_in_the_same_tick(house: House)
     assert house.plane.peers == set()
 
 
-async def test_an_empty_room_is_let_go_and_its_seat_left(house: House) -> None:
-    await house.seated("ann")
-    await house.offer("ann", 1, audio("0"))
-    await house.leave("ann")
-    await eventually(lambda: house.service.idle)
-    state = await house.bus.state(ROOM)
-    assert state is not None
-    assert state.seat == ""
-    assert house.plane.peers == set()
-
-
-async def test_a_seat_outlasts_its_lease_while_it_is_kept(house: House) -> None:
-    await house.seated("ann", "bob")
-    for _ in range(10):
-        house.clock += 1_000
-        await house.service.tick()
-    assert await house.bus.take_seat(ROOM, "other.1", "other.2") is None
-    assert house.counts.seats == {"taken": 1}
-
-
-async def test_a_seat_that_was_cleared_is_taken_again_with_its_transports(house: House) -> None:
-    await house.seated("ann", "bob")
-    await house.offer("ann", 1, audio("0"))
-    house.clock += 6_000
-    await house.bus.clear_seats([ROOM], "pod.5")
-    await house.service.tick()
-    assert house.counts.seats["regained"] == 1
-    assert len(house.plane.peers) == 1
-    state = await house.bus.state(ROOM)
-    assert state is not None
-    assert state.seat == house.claim
-
-
-async def test_a_seat_that_another_took_is_given_up_after_a_while(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await house.seated("ann", "bob")
-    await house.offer("ann", 1, audio("0"))
-    house.clock += 6_000
-    assert await house.bus.take_seat(ROOM, "other.1", "other.2") is not None
-    await house.service.tick()
-    assert len(house.plane.peers) == 1, "members are still on their way to the other"
-    now = asyncio.get_running_loop().time()
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now + 6)
-    await house.service.tick()
-    assert house.plane.peers == set()
-    assert house.service.idle
-    state = await house.bus.state(ROOM)
-    assert state is not None
-    assert state.seat == "other.1"
-
-
-async def test_a_drain_gives_up_the_seats_and_goes_on_forwarding(house: House) -> None:
-    await house.seated("ann", "bob")
-    await house.offer("ann", 1, audio("0"))
-    (peer,) = house.plane.peers
-    house.service.drain()
-    await house.settle()
-    state = await house.bus.state(ROOM)
-    assert state is not None
-    assert state.seat == ""
-    assert house.plane.peers == {peer}
-    assert not house.service.idle
-    house.service.on_wanted(ROOM.name)
-    await house.settle()
-    assert house.service.rooms == 0, "another takes it"
-    house.plane.forget(peer)
-    house.service.disconnected(peer)
-    assert house.service.idle
-
-
-async def test_a_drain_still_cuts_off_who_is_removed(house: House) -> None:
-    await house.seated("ann", "bob")
-    await house.offer("ann", 1, audio("0"))
-    await house.offer("bob", 1, audio("0"))
-    house.service.drain()
-    await house.leave("ann")
-    assert len(house.plane.peers) == 1
-
-
 async def test_a_transport_whose_order_the_plane_refused_begins_anew(house: House) -> None:
     await house.seated("ann", "bob")
     await house.offer("ann", 1, audio("0"))
@@ -353,34 +144,16 @@ async def test_a_mistake_of_ours_that_a_member_finds_costs_that_member_alone(
     house.counts.failures = 0
 
 
-async def test_no_more_rooms_and_participants_than_the_limits(house: House) -> None:
-    await house.seated("ann", "bob", "cid", "dan")
-    for name in ("ann", "bob", "cid"):
-        await house.offer(name, 1, audio("0"))
-    await house.offer("dan", 1, audio("0"))
-    assert isinstance(house.said[sid_of("dan")][-1], SfuRefused)
-    assert len(house.plane.peers) == 3
-    house.service.on_wanted(redis_keys.room("another").name)
-    await house.settle()
-    assert house.service.rooms == 1
-
-
-async def test_no_seat_is_taken_before_clients_could_be_told_where_to_go(house: House) -> None:
-    house.service.policy = None
-    await house.join("ann")
-    house.service.on_wanted(ROOM.name)
-    assert house.service.idle
-
-
 async def test_after_an_outage_everybody_is_told_again(house: House) -> None:
     await house.seated("ann", "bob")
-    await house.service.tick()
-    await house.settle()
-    assert len(house.said[ANN]) == 1
+    await house.offer("ann", 1, audio("0"))
+    await house.tick()
+    before = len(house.said[ANN])
+    await house.tick()
+    assert len(house.said[ANN]) == before
     house.service.on_return(False)
-    await house.service.tick()
-    await house.settle()
-    assert len(house.said[ANN]) == 2
+    await house.tick()
+    assert len(house.said[ANN]) == before + 1
 
 
 async def test_what_was_lost_on_the_way_is_told_again_and_caught_up_with(
@@ -390,11 +163,108 @@ async def test_what_was_lost_on_the_way_is_told_again_and_caught_up_with(
     await house.offer("ann", 1, audio("0"))
     monkeypatch.setattr(house.service, "on_entry", lambda *_: None)
     await house.leave("ann")
-    now = asyncio.get_running_loop().time()
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now + CHECK_SECONDS)
+    house.later(CHECK_SECONDS)
     before = len(house.said[BOB])
     await house.service.tick()
     await house.settle()
     assert house.plane.peers == set()
     assert len(house.said[BOB]) > before
     assert house.told("bob").d.tracks == []
+
+
+async def test_who_begins_and_ends_a_track_again_and_again_has_nobody_written_to_as_often(
+    house: House,
+) -> None:
+    await house.seated("ann", "bob")
+    loop = asyncio.get_running_loop()
+    before, since = len(house.said[BOB]), loop.time()
+    for seq in range(1, 11):
+        await house.offer("ann", seq, audio("0", Direction.SENDONLY if seq % 2 else Direction.INACTIVE))
+    assert len([frame for frame in house.said[ANN] if isinstance(frame, AnswerRelay)]) == 10
+    house.later(1.0)
+    await eventually(lambda: house.told("bob").d.tracks == [], within=30)
+    at_most = NEWS.burst + NEWS.per_second * (loop.time() - since)
+    assert 0 < len(house.said[BOB]) - before <= at_most
+
+
+async def test_who_comes_in_is_told_at_once_whatever_else_there_is_to_tell(house: House) -> None:
+    await house.seated("ann", "bob")
+    for seq in range(1, 11):
+        await house.offer("ann", seq, audio("0", Direction.SENDONLY if seq % 2 else Direction.INACTIVE))
+    await house.join("cid")
+    await house.settle()
+    assert house.told("cid").d.route
+
+
+async def test_an_offer_above_a_members_rate_is_answered_later_by_itself(house: House) -> None:
+    await house.seated("ann", "bob")
+    for seq in range(31):
+        await house.offer("ann", seq, audio("0", Direction.INACTIVE if seq % 2 else Direction.SENDONLY))
+    house.later(1.0)
+    await house.tick()
+    (track,) = house.plane.tracks.values()
+    assert max(frame.d.seq or 0 for frame in house.said[ANN] if isinstance(frame, AnswerRelay)) == 30
+    assert track.mid == "0"
+
+
+async def test_who_has_not_offered_is_told_of_its_route_again_soon_and_not_for_ever(house: House) -> None:
+    await house.seated("ann", "bob")
+    await house.offer("bob", 1, audio("0"))
+    before = len(house.said[BOB])
+    for _ in range(10):
+        await house.tick()
+    assert len(house.said[BOB]) == before
+    assert [frame.d.route for frame in house.said[ANN] if isinstance(frame, Sfu)] == [
+        house.told("ann").d.route
+    ] * 6, "once at first, once of the track, and four times again"
+
+
+async def test_a_mistake_with_one_rooms_entry_costs_that_room_its_seat_and_no_other_room_anything(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = redis_keys.room("another")
+    await house.join("dan", other)
+    await house.seated("ann", "bob")
+    house.service.on_wanted(other.name)
+    await eventually(lambda: house.service.rooms == 2)
+    await house.offer("ann", 1, audio("0", Direction.RECVONLY))
+    assert len(house.plane.peers) == 1
+
+    def mistake(*_: object) -> None:
+        raise KeyError("192.0.2.1")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("callcluster_sfu.rooms.roster.split_line", mistake)
+        patch.setattr("callcluster_sfu.rooms.roster.Roster.catch_up", mistake)
+        await house.join("cid")
+        await house.settle()
+    assert house.counts.failures == 1
+    assert "192.0.2.1" not in caplog.text
+    assert house.plane.peers == set()
+    assert await house.seat() == ""
+    assert await house.seat(other) != ""
+    house.service.on_wanted(ROOM.name)
+    await eventually(lambda: house.service.rooms == 2)
+    house.counts.failures = 0
+
+
+async def test_a_mistake_in_what_is_said_in_one_room_silences_no_other_room(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = redis_keys.room("another")
+    await house.join("dan", other)
+    house.service.on_wanted(other.name)
+    await eventually(lambda: house.service.rooms == 1)
+    await house.settle()
+
+    def mistake(*_: object, **__: object) -> None:
+        raise KeyError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("callcluster_sfu.rooms.seat.Seat.due", mistake)
+        await house.join("eve", other)
+        await house.settle()
+    assert house.counts.failures == 1
+    await house.seated("ann", "bob")
+    assert house.told("ann").d.route
+    house.counts.failures = 0

@@ -7,6 +7,7 @@ from callcluster_sfu.room.effects import (
     Do,
     Effect,
     Ended,
+    Postponed,
     Reconnect,
     TrackOf,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "Do",
     "Effect",
     "Ended",
+    "Postponed",
     "Reconnect",
     "Room",
     "RoomLimits",

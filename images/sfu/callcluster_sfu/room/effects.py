@@ -49,6 +49,13 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
+class Postponed:
+    """The offer of ``to`` changed nothing, and shall be handed in again later."""
+
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class Announced:
     """Tell ``to`` of tracks that it may ask for."""
 
@@ -71,4 +78,4 @@ class Reconnect:
     to: str
 
 
-Effect = Do | Answered | Declined | Announced | Ended | Reconnect
+Effect = Do | Answered | Declined | Postponed | Announced | Ended | Reconnect

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from callcluster_sfu.negotiation import (
@@ -26,6 +26,7 @@ from callcluster_sfu.room.effects import (
     Do,
     Effect,
     Ended,
+    Postponed,
     Reconnect,
     TrackOf,
 )
@@ -121,7 +122,14 @@ class Room:
             effects.append(Do(RemovePeer(member.negotiated.peer)))
         return effects
 
-    def offered(self, name: str, sdp: str, wants: Mapping[str, str], fresh: IceCredentials) -> list[Effect]:
+    def offered(
+        self,
+        name: str,
+        sdp: str,
+        wants: Mapping[str, str],
+        fresh: IceCredentials,
+        may_change: Callable[[], bool] = lambda: True,
+    ) -> list[Effect]:
         """Answers a member's offer.
 
         Args:
@@ -130,6 +138,7 @@ class Room:
             wants: names of tracks by the mid of the section that shall carry each. A track that is gone, or
                 never was in this room, or is the member's own, leaves its section inactive.
             fresh: unguessable credentials, used if the connection is new or restarts its ICE.
+            may_change: asked where the offer begins or ends tracks, of which all others have to be told.
         """
         member = self._members.get(name)
         if member is None:
@@ -138,9 +147,11 @@ class Room:
             outcome = self._negotiate(member, parse(sdp), wants, fresh)
         except SdpError as error:
             return [Declined(name, str(error))]
-        member.negotiated = outcome.state
         ended = [command.track for command in outcome.commands if isinstance(command, RemoveTrack)]
         begun = [command for command in outcome.commands if isinstance(command, AddTrack)]
+        if (ended or begun) and not may_change():
+            return [Postponed(name)]
+        member.negotiated = outcome.state
         effects = self._end(ended)
         effects += [Do(command) for command in outcome.commands]
         paused = {command.leg: None for command in outcome.commands if isinstance(command, AddLeg)}

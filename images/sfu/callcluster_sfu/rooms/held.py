@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from callcluster_common.bus.posts import ToSfu
+from callcluster_common.rates import Bucket
 from callcluster_common.redis_keys import RoomKeys
 
 from callcluster_sfu.rooms.seat import Seat
@@ -19,10 +20,16 @@ class Held:
 
     keys: RoomKeys
     seat: Seat
+    news: Bucket
+    """How often members may be told of changes of tracks."""
+    used_at: float
+    """When it was last of use: two members had a transport."""
     seated: bool = False
     """Whether the seat was taken, and not given up since."""
     lost_at: float | None = None
     """Since when the lease is known to be gone."""
+    regaining: bool = False
+    """Whether the seat is being asked for again."""
     check_at: float = 0.0
     """When to compare it with its ledger."""
     mending: bool = False

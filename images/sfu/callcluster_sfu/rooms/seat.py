@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from callcluster_common.bus import Entry, RoomState
+from callcluster_common.rates import Bucket, Rate
 
 from callcluster_sfu.negotiation import Command, RemovePeer
 from callcluster_sfu.room import (
@@ -14,6 +15,7 @@ from callcluster_sfu.room import (
     Declined,
     Do,
     Ended,
+    Postponed,
     Reconnect,
     Room,
     Wish,
@@ -27,18 +29,10 @@ Effect = Command | Answer | Refusal
 
 FULL = "this SFU is full"
 
-
-@dataclass(slots=True)
-class _Route:
-    """One member's way to one transport, which may not be there yet."""
-
-    name: str
-    seq: int = -1
-    """Of the latest offer."""
-    reply: Answer | Refusal | None = None
-    """To that offer, for when it is repeated."""
-    connected: bool = False
-    """Whether the plane knows the transport."""
+CHANGES = Rate(2, 12)
+"""Offers that begin or end tracks which one member may make; those above it are answered later."""
+REMINDERS = frozenset({1, 2, 4, 8})
+"""Calls of :meth:`Seat.remind` at which a member that has not offered yet is told of its route again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +46,23 @@ class Offered:
     wants: Mapping[str, str]
 
 
+@dataclass(slots=True)
+class _Route:
+    """One member's way to one transport, which may not be there yet."""
+
+    name: str
+    seq: int = -1
+    """Of the latest offer."""
+    reply: Answer | Refusal | None = None
+    """To that offer, for when it is repeated."""
+    connected: bool = False
+    """Whether the plane knows the transport."""
+    reminded: int = 0
+    """How often it was looked whether there is an offer."""
+    late: Offered | None = None
+    """An offer above the member's rate."""
+
+
 class Seat:
     """The seat in one room: its members, their transports, and what each still has to be told.
 
@@ -61,6 +72,7 @@ class Seat:
         fresh: makes unguessable ICE credentials.
         session: makes the random session id of a member's answers.
         may_connect: whether there is space for one more transport.
+        now: the time in seconds; it never goes back.
     """
 
     def __init__(
@@ -71,6 +83,7 @@ class Seat:
         fresh: Callable[[], IceCredentials],
         session: Callable[[], int],
         may_connect: Callable[[], bool],
+        now: Callable[[], float],
     ) -> None:
         self.claim = claim
         self.roster = Roster()
@@ -78,11 +91,14 @@ class Seat:
         self._fresh = fresh
         self._session = session
         self._may_connect = may_connect
+        self._now = now
         self._routes: dict[str, _Route] = {}
         self._routes_named = 0
         self._revision = 0
-        self._due: dict[str, None] = {}
-        """Who is to be told of the tracks, in order."""
+        self._changes: dict[str, Bucket] = {}
+        """By member: what it may still begin and end."""
+        self._due: dict[str, bool] = {}
+        """Who is to be told of the tracks, in order; true where it has to learn of its route."""
 
     @property
     def connected(self) -> int:
@@ -114,11 +130,14 @@ class Seat:
             if isinstance(change, Came):
                 self._come(change.sid)
             else:
-                self._routes.pop(change.sid, None)
-                self._due.pop(change.sid, None)
+                for table in (self._routes, self._due, self._changes):
+                    table.pop(change.sid, None)
                 effects += self._translated(self._room.dismiss(change.sid))
+        came = {change.sid for change in changes if isinstance(change, Came)}
         for sid in [sid for sid in self.roster.claims if sid not in self._routes]:
             self._come(sid)  # a place in a full room may be free now
+            if sid not in self._routes and sid in came:
+                effects.append(Refusal(sid, f"{self.claim}-0", 0, FULL))
         return effects
 
     def _come(self, sid: str) -> None:
@@ -127,7 +146,8 @@ class Seat:
         if sid in self._room.members:
             if sid not in self._routes:
                 self._routes[sid] = self._new_route()
-            self._due[sid] = None
+                self._changes.setdefault(sid, Bucket(CHANGES, self._now()))
+            self._due[sid] = True
 
     def _new_route(self) -> _Route:
         self._routes_named += 1
@@ -146,14 +166,35 @@ class Seat:
             # It is a member, for the caller has asked `speaks_for`; the room had no place for it.
             return [Refusal(offer.sid, offer.route, offer.seq, FULL)]
         if offer.route != route.name:
-            self._due[offer.sid] = None
+            self._due[offer.sid] = True
             return []
         if offer.seq <= route.seq:
             return [route.reply] if offer.seq == route.seq and route.reply is not None else []
+        if route.late is not None and offer.seq < route.late.seq:
+            return []
         if not route.connected and not self._may_connect():
             return [Refusal(offer.sid, route.name, offer.seq, FULL)]
-        route.seq, route.reply = offer.seq, None
-        return self._translated(self._room.offered(offer.sid, offer.sdp, offer.wants, self._fresh()))
+        return self._negotiate(offer, route)
+
+    def answer_late(self) -> list[Effect]:
+        """Answer offers that came too soon after others; to be called every second."""
+        late = [(route.late, route) for route in self._routes.values() if route.late is not None]
+        return [effect for offer, route in late for effect in self._negotiate(offer, route)]
+
+    def _negotiate(self, offer: Offered, route: _Route) -> list[Effect]:
+        changes, before = self._changes[offer.sid], (route.seq, route.reply)
+        route.seq, route.reply, route.late = offer.seq, None, None
+        effects = self._room.offered(
+            offer.sid,
+            offer.sdp,
+            offer.wants,
+            self._fresh(),
+            may_change=lambda: not changes.take(self._now()),
+        )
+        if effects == [Postponed(offer.sid)]:
+            (route.seq, route.reply), route.late = before, offer
+            return []
+        return self._translated(effects)
 
     def wished(self, sid: str, wishes: Mapping[str, Wish]) -> list[Effect]:
         """Note how a member wants tracks."""
@@ -177,18 +218,38 @@ class Seat:
         """End all that a member has, whatever state it is in, and give it another route."""
         effects = self._translated(self._room.dismiss(sid))
         self._routes.pop(sid, None)
-        self._come(sid)
+        if sid in self.roster.claims:
+            self._come(sid)
         return effects
 
     # What is to be told
 
     def repeat(self) -> None:
         """Tell everybody again: what was told may be lost."""
-        self._due.update(dict.fromkeys(self._routes))
+        for sid in self._routes:
+            self._due.setdefault(sid, False)
 
-    def due(self) -> list[Tracks]:
-        """What members are to be told of the tracks by now, each at most once."""
-        told, self._due = self._due, {}
+    def remind(self) -> None:
+        """Tell members again that have not offered yet; to be called every second."""
+        for sid, route in self._routes.items():
+            if route.seq < 0:
+                route.reminded += 1
+                if route.reminded in REMINDERS:
+                    self._due[sid] = True
+
+    @property
+    def has_news(self) -> bool:
+        """Whether members are to be told who know their route already."""
+        return not all(self._due.values())
+
+    def due(self, *, news: bool = True) -> list[Tracks]:
+        """What members are to be told of the tracks by now, each at most once.
+
+        Without ``news`` only those are told who have to learn of their route; the others stay due.
+        """
+        told = [sid for sid, hurried in self._due.items() if news or hurried]
+        for sid in told:
+            del self._due[sid]
         tracks = self._room.tracks
         return [
             Tracks(
@@ -205,8 +266,8 @@ class Seat:
         effects: list[Effect] = []
         for sid in self._room.members:
             effects += self._translated(self._room.dismiss(sid))
-        self._routes.clear()
-        self._due.clear()
+        for table in (self._routes, self._due, self._changes):
+            table.clear()
         return effects
 
     def _translated(self, effects: list[RoomEffect]) -> list[Effect]:
@@ -227,8 +288,9 @@ class Seat:
                     translated.append(route.reply)
                 case Announced(to) | Ended(to):
                     self._revision += 1
-                    self._due.update(dict.fromkeys(to))
+                    for sid in to:
+                        self._due.setdefault(sid, False)
                 case Reconnect(to):
                     self._routes[to] = self._new_route()
-                    self._due[to] = None
+                    self._due[to] = True
         return translated

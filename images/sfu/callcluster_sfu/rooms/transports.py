@@ -53,6 +53,11 @@ class Transports:
                 self._tracks.pop(track, None)
         self._plane.carry_out(command)
 
+    def end(self, held: Held) -> None:
+        """End all transports of ``held``, whatever is on them."""
+        for peer in [peer for peer, room in self._peers.items() if room is held]:
+            self.order(held, RemovePeer(peer))
+
     def forget(self, peer: int) -> None:
         """A transport is no more, and its tracks with it."""
         self._peers.pop(peer, None)
