@@ -177,12 +177,14 @@ GOOD_ROOMS: dict[str, Spec] = {
         "ttlSecondsAfterFinished": 0,
     },
     "closed_from_the_start": {"state": "Closed"},
+    "an_sfu_of_its_own": {"isolation": "Dedicated"},
     "encryption_required": {"encryption": {"mode": "Required"}},
 }
 
 BAD_ROOMS: dict[str, tuple[Spec, str]] = {
     "no_cluster": ({"clusterRef": None}, "clusterRef"),
     "unknown_state": ({"state": "Ajar"}, "state"),
+    "unknown_isolation": ({"isolation": "Alone"}, "isolation"),
     "alone": ({"maxParticipants": 1}, "maxParticipants"),
     "crowd": ({"maxParticipants": 101}, "maxParticipants"),
     "without_encryption": ({"encryption": {"mode": "None"}}, "encryption.mode"),

@@ -18,6 +18,7 @@ SFU_CAPACITY_AVAILABLE = "SFUCapacityAvailable"
 ADDRESSES_RESOLVED = "AddressesResolved"
 CREDENTIALS_ROTATED = "CredentialsRotated"
 FINISHED = "Finished"
+MEDIA_AVAILABLE = "MediaAvailable"
 
 CONDITIONS: Mapping[str, Mapping[str, str]] = {
     "CallCluster": {
@@ -31,6 +32,7 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Room": {
         READY: "Members can join.",
+        MEDIA_AVAILABLE: "The room's own SFU takes it. Only with `isolation: Dedicated`.",
         FINISHED: "The room has ended and does not open again.",
     },
 }

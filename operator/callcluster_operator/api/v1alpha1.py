@@ -271,6 +271,7 @@ class RoomSpec(Spec, frozen=True):
 
     cluster_ref: ClusterRef
     state: Literal["Open", "Closed"] = "Open"
+    isolation: Literal["Shared", "Dedicated"] = "Shared"
     max_participants: Annotated[int, Meta(ge=2, le=100)] = 50
     max_duration_seconds: _Bound = 0
     empty_timeout_seconds: _Bound = 300

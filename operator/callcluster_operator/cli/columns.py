@@ -41,6 +41,7 @@ COLUMNS = {
         Column("Ready", f"{_READY}.status"),
         Column("Reason", f"{_READY}.reason"),
         Column("Participants", ".status.participants"),
+        Column("SFU", ".status.sfu.pod", wide=True),
         Column("Cluster", ".spec.clusterRef.name", wide=True),
         Column("Started", ".status.startTime", wide=True),
         Column("Closed", ".status.closeReason", wide=True),

@@ -37,7 +37,6 @@ class Tier(Generic[S]):
     steps: tuple[Step, ...]
     exhausted: bool = False
     """Whether a server is missing because no ports are free."""
-    made: int = 0
     wake_at: float | None = None
 
     @property
@@ -49,7 +48,7 @@ class Tier(Generic[S]):
     @property
     def is_settled(self) -> bool:
         """Whether nothing is under way."""
-        return not (self.made or self.steps) and all(
+        return not self.steps and all(
             server.takes_sessions and not server.is_outdated for server in self.servers
         )
 
@@ -63,6 +62,7 @@ class Fleet(ABC, Generic[S]):
         seen: the servers as they are.
         wanted: how many there are to be.
         drain_seconds: how long a server waits for its last call.
+        beside: pods that others make in the same pass.
     """
 
     def __init__(
@@ -73,16 +73,19 @@ class Fleet(ABC, Generic[S]):
         *,
         wanted: int,
         drain_seconds: int,
+        beside: Sequence[Object] = (),
     ) -> None:
         self._installation = installation
         self._component = component
         self._wanted = wanted
         self._drain_seconds = drain_seconds
+        self._beside = beside
         self._servers = {server.name: server for server in seen}
         self._steps: list[Step] = []
         self._wake_at: list[float] = []
         self._exhausted = False
-        self._made = 0
+        self.made: list[Object] = []
+        """Pods of new servers."""
 
     @abstractmethod
     def build(self, ordinal: int, held: Sequence[PortClaim]) -> Object | None:
@@ -105,7 +108,6 @@ class Fleet(ABC, Generic[S]):
             servers=tuple(self._servers[name] for name in sorted(self._servers)),
             steps=tuple(self._steps),
             exhausted=self._exhausted,
-            made=self._made,
             wake_at=min(self._wake_at, default=None),
         )
 
@@ -138,7 +140,8 @@ class Fleet(ABC, Generic[S]):
         missing = self._wanted - (len(active) - len(outdated)) - resting
         room = self._wanted + (1 if outdated else 0) - len(active) - resting
         # Also pods that are ours by label alone: an earlier CallCluster of this name may have left them.
-        present = [pod for ref, pod in self._installation.observed.children.items() if ref.kind == POD]
+        children = self._installation.observed.children.items()
+        present = [*(child for ref, child in children if ref.kind == POD), *self._beside]
         used = {pod["metadata"]["name"] for pod in present}
         held = [claim for pod in present if (claim := ports.held_ports(pod, "")) is not None]
         for _ in range(min(missing, room)):
@@ -156,7 +159,7 @@ class Fleet(ABC, Generic[S]):
             assert claim is not None  # it is on the host network
             held.append(claim)
             self._steps.append(Apply(drift.stamped(pod)))
-            self._made += 1
+            self.made.append(pod)
 
     def _begin_drains(self) -> None:
         """Drain outdated servers that have a successor, and those that are too many."""

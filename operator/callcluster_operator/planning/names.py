@@ -28,6 +28,8 @@ PORTS = "callcluster.dev/ports"
 """Ports that the SFUs hold, and those that rest: on their service account."""
 SLOT_LABEL = "callcluster.dev/slot"
 """Number of a TURN server's slot, for people: what counts is in its spec."""
+ROOM_LABEL = "callcluster.dev/room"
+"""Opaque name of the room whose own SFU it is, for people: what counts is in its spec."""
 
 CONTROL_PORT = "control"
 """Name of the control port in every workload pod."""

@@ -58,11 +58,15 @@ def plan(observed: Observed) -> Plan:
     turn_keys = rotation.turn_keys(installation)
     control_keys = rotation.control_keys(installation)
     tier = turn.decide(installation, turn_keys.ring.accepts_minting)
-    sfus = sfu.decide(installation)
     size = signaling.decide(installation)
     salt = generated.kept_or_made(installation, names.salt_secret(installation.name), secrets.SALT_KEY)
+    # Under a salt that is not kept, a room would have another name with the next pass, and another SFU.
+    is_named = bool(
+        generated.value_of(installation, names.salt_secret(installation.name), secrets.SALT_KEY)
+    )
+    sfus = sfu.decide(installation, rooms.with_own_sfu(installation, salt) if is_named else ())
     is_open = deployment_problem(installation, has_redis=has_redis) is None
-    lives = rooms.decide(installation, salt, is_open=is_open)
+    lives = rooms.decide(installation, salt, sfus, is_open=is_open)
     uris = tuple(uri for server in tier.taking for uri in server.turn_uris(spec.domain))
     directive = Directive(
         turn_uris=uris,
@@ -80,7 +84,7 @@ def plan(observed: Observed) -> Plan:
         *_policies(installation, sfus, has_redis=has_redis),
     ]
     applies, taken = _applies(installation, desired)
-    steps = [*applies, *tier.steps, *sfus.tier.steps, *_leftovers(installation, desired)]
+    steps = [*applies, *tier.steps, *sfus.steps, *_leftovers(installation, desired)]
     room_steps = [step for life in lives for step in life.steps]
     outlook = Outlook(
         turn_tier=tier,
@@ -107,7 +111,7 @@ def plan(observed: Observed) -> Plan:
     soonest = min((at - observed.now for at in wake_at if at > observed.now), default=REPORT_SECONDS)
     waits = (
         bool(turn_keys.waiting or control_keys.waiting)
-        or not (tier.is_settled and sfus.tier.is_settled)
+        or not (tier.is_settled and sfus.is_settled)
         or directives.is_awaited(installation, directive)
     )
     patience = POLL_SECONDS if waits else REPORT_SECONDS
@@ -148,7 +152,7 @@ def _policies(installation: Installation, sfus: sfu.Decision, *, has_redis: bool
         yield policies.disruption_budget_manifest(installation, names.SIGNALING, {"maxUnavailable": 1})
         # Kubernetes counts bare pods only by a minimum. A single server must not hold up its node's drain:
         # when it is told to go it waits for its calls itself, and a successor is made at once.
-        for component, replicas in ((names.TURN, spec.turn.replicas), (names.SFU, spec.sfu.replicas)):
+        for component, replicas in ((names.TURN, spec.turn.replicas), (names.SFU, sfus.wanted)):
             if replicas > 1:
                 yield policies.disruption_budget_manifest(
                     installation, component, {"minAvailable": replicas - 1}

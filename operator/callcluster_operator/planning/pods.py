@@ -40,6 +40,15 @@ def changed_at(pod: Object) -> float:
     return max(seconds_of(time) or 0.0 for time in times)
 
 
+def variable(pod: Object, name: str) -> str:
+    """What the pod's spec sets an environment variable to; empty where it does not."""
+    for container in pod["spec"]["containers"]:
+        for each in container.get("env", ()):
+            if each["name"] == name:
+                return str(each.get("value", ""))
+    return ""
+
+
 def condition(pod: Object, kind: str) -> dict[str, str]:
     """One of the pod's conditions; empty where it has none of that type."""
     for found in pod.get("status", {}).get("conditions", ()):

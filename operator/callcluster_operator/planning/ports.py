@@ -9,7 +9,7 @@ An SFU has one UDP port of its CallCluster's range, and a control port from 9700
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from callcluster_operator.api.v1alpha1 import TURN, PortRange
@@ -137,11 +137,10 @@ def held_ports(pod: Object, owner: str) -> PortClaim | None:
     """The host ports that the pod's spec says it takes; ``None`` where it takes none, or has ended."""
     if pods.has_ended(pod):
         return None
-    containers = pod["spec"]["containers"]
-    relay = _variable(containers, "MIN_PORT"), _variable(containers, "MAX_PORT")
+    relay = _port(pod, "MIN_PORT"), _port(pod, "MAX_PORT")
     single = frozenset(
         int(port["hostPort"])
-        for container in containers
+        for container in pod["spec"]["containers"]
         for port in container.get("ports", ())
         if "hostPort" in port
     )
@@ -150,9 +149,6 @@ def held_ports(pod: Object, owner: str) -> PortClaim | None:
     return PortClaim(owner, single) if single else None
 
 
-def _variable(containers: Iterable[Object], name: str) -> int:
-    for container in containers:
-        for variable in container.get("env", ()):
-            if variable["name"] == name and str(variable.get("value", "")).isdecimal():
-                return int(variable["value"])
-    return 0
+def _port(pod: Object, name: str) -> int:
+    value = pods.variable(pod, name)
+    return int(value) if value.isdecimal() else 0

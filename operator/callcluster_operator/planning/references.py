@@ -28,8 +28,7 @@ def references(spec: CallClusterSpec) -> Iterator[Reference]:
         yield Reference(names.SIGNALING, "signaling.auth.jwtSecretRef", jwt.name, (jwt.key,))
     if redis is not None:
         yield Reference(names.SIGNALING, "redis.urlSecretRef", redis.name, (redis.key,))
-        if spec.sfu.replicas:
-            yield Reference(names.SFU, "redis.urlSecretRef", redis.name, (redis.key,))
+        yield Reference(names.SFU, "redis.urlSecretRef", redis.name, (redis.key,))
     if spec.tls is not None:
         yield Reference(names.TURN, "tls.secretRef", spec.tls.secret_ref.name, ("tls.crt", "tls.key"))
 

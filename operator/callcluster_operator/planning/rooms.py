@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 from callcluster_common.directive import RoomRule
 from callcluster_common.room_names import room_key
 
@@ -16,8 +17,10 @@ from callcluster_operator.api.times import seconds_of, timestamp
 from callcluster_operator.api.v1alpha1 import RoomSpec
 from callcluster_operator.objects import Object, ref_of
 from callcluster_operator.plan import Delete, Plan, WriteStatus
-from callcluster_operator.planning import directives, signaling
+from callcluster_operator.planning import directives, server_status, sfu, signaling
+from callcluster_operator.planning.fleet import Tier
 from callcluster_operator.planning.installation import Installation
+from callcluster_operator.planning.sfu import SFUServer
 
 ASK_AGAIN_SECONDS = 30
 """How often signaling is asked again to end a room that somebody is still in."""
@@ -45,6 +48,16 @@ class History:
 
 
 @dataclass(frozen=True)
+class OwnSFU:
+    """What a room's status says of the SFU that it has for itself."""
+
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    """Empty where it has none."""
+    condition: Condition | None = None
+    """``None`` where it is to have none."""
+
+
+@dataclass(frozen=True)
 class Decision:
     """What is to be done about one room."""
 
@@ -55,12 +68,30 @@ class Decision:
     wake_at: float | None = None
 
 
-def decide(installation: Installation, salt: str, *, is_open: bool) -> list[Decision]:
+def with_own_sfu(installation: Installation, salt: str) -> frozenset[str]:
+    """Opaque names of the rooms that are to have an SFU of their own: open ones that ask for it.
+
+    Args:
+        installation: the CallCluster.
+        salt: as for :func:`decide`.
+    """
+    return frozenset(
+        room_key(salt.encode(), room["metadata"]["name"])
+        for room in installation.observed.rooms
+        if "deletionTimestamp" not in room["metadata"]
+        and _is_dedicated(room)
+        and room["spec"].get("state") != "Closed"
+        and _history(room).completed is None
+    )
+
+
+def decide(installation: Installation, salt: str, sfus: sfu.Decision, *, is_open: bool) -> list[Decision]:
     """What is to be done about the rooms of a CallCluster, in the order of their names.
 
     Args:
         installation: the CallCluster.
         salt: under which signaling makes opaque names of room ids.
+        sfus: what is done about the SFUs.
         is_open: whether members can join at all.
     """
     reported: dict[str, int] = {}
@@ -90,6 +121,7 @@ def decide(installation: Installation, salt: str, *, is_open: bool) -> list[Deci
                 key,
                 participants,
                 installation.now,
+                own=_own_sfu(installation, sfus.own.get(key, Tier((), ())), room),
                 is_open=is_open,
                 asked=rule.asked if rule else 0,
                 is_shut=is_heard and rule is not None and rule.closed,
@@ -113,7 +145,7 @@ def plan_orphan(room: Object, now: float) -> Plan:
         "ClusterNotFound",
         f"there is no CallCluster {spec.cluster_ref.name} in this namespace: make one or delete the room",
     )
-    steps, wake_at = _outcome(room, spec, history, missing, now)
+    steps, wake_at = _outcome(room, spec, history, missing, OwnSFU(), now)
     return Plan(steps, None if wake_at is None else max(0.0, wake_at - now))
 
 
@@ -123,6 +155,7 @@ def _decide(
     participants: int | None,
     now: float,
     *,
+    own: OwnSFU,
     is_open: bool,
     asked: int,
     is_shut: bool,
@@ -136,12 +169,23 @@ def _decide(
         if is_open
         else Condition(conditions.READY, "False", "PodsNotReady", "no signaling pod takes sessions")
     )
-    steps, wake_at = _outcome(room, spec, history, ready, now)
+    steps, wake_at = _outcome(room, spec, history, ready, own, now)
+    rule = RoomRule(key, spec.max_participants, own_sfu=spec.isolation == "Dedicated")
     if history.completed is None:
-        return Decision(history, steps, RoomRule(key, spec.max_participants), wake_at)
+        return Decision(history, steps, rule, wake_at)
     if history.participants:
         asked = max(asked, int((now - history.completed) / ASK_AGAIN_SECONDS))
-    return Decision(history, steps, RoomRule(key, spec.max_participants, closed=True, asked=asked), wake_at)
+    return Decision(history, steps, msgspec.structs.replace(rule, closed=True, asked=asked), wake_at)
+
+
+def _own_sfu(installation: Installation, tier: Tier[SFUServer], room: Object) -> OwnSFU:
+    said = server_status.media_available(installation, tier) if _is_dedicated(room) else None
+    return OwnSFU(server_status.own_sfu(installation, tier), said)
+
+
+def _is_dedicated(room: Object) -> bool:
+    spec = parse_room(room)
+    return isinstance(spec, RoomSpec) and spec.isolation == "Dedicated"
 
 
 def _told_rules(installation: Installation) -> dict[str, RoomRule]:
@@ -200,25 +244,30 @@ def _ends(history: History, spec: RoomSpec) -> Iterator[tuple[str, float]]:
 
 
 def _outcome(
-    room: Object, spec: RoomSpec, history: History, ready: Condition, now: float
+    room: Object, spec: RoomSpec, history: History, ready: Condition, own: OwnSFU, now: float
 ) -> tuple[tuple[Delete | WriteStatus, ...], float | None]:
     """The steps, and when to look again."""
+
+    def status(*said: Condition | None) -> tuple[WriteStatus, ...]:
+        return tuple(_status_step(room, history, [each for each in said if each], own.shown, now))
+
     if history.completed is None:
         wake_at = min((at for _, at in _ends(history, spec)), default=None)
         still_on = Condition(conditions.FINISHED, "False", "Active", "the room has not ended")
-        return tuple(_status_step(room, history, [ready, still_on], now)), wake_at
+        return status(ready, own.condition, still_on), wake_at
     reason = history.close_reason or "Closed"
     ended = Condition(conditions.READY, "False", reason, "the room has ended; make a new one")
+    without = own.condition and Condition(conditions.MEDIA_AVAILABLE, "False", reason, "the room has ended")
     if not history.finished:
         look_at = now + LOOK_SECONDS if now - history.completed < HURRY_SECONDS else None
-        return tuple(_status_step(room, history, [ended, _closing(history)], now)), look_at
+        return status(ended, without, _closing(history)), look_at
     expires = history.completed + spec.ttl_seconds_after_finished
     # Not before: without the object signaling would let people in again.
     if now >= expires:
         meta = room["metadata"]
         return (Delete(ref_of(room), meta["uid"], meta["resourceVersion"]),), None
     finished = Condition(conditions.FINISHED, "True", reason, conditions.REASONS[reason])
-    return tuple(_status_step(room, history, [ended, finished], now)), expires
+    return status(ended, without, finished), expires
 
 
 def _closing(history: History) -> Condition:
@@ -234,7 +283,7 @@ def _closing(history: History) -> Condition:
 
 def _invalid_steps(room: Object, problem: str, now: float) -> tuple[WriteStatus, ...]:
     invalid = Condition(conditions.READY, "False", "InvalidSpec", problem)
-    return tuple(_status_step(room, _history(room), [invalid], now))
+    return tuple(_status_step(room, _history(room), [invalid], {}, now))
 
 
 def _history(room: Object) -> History:
@@ -254,7 +303,7 @@ def _history(room: Object) -> History:
 
 
 def _status_step(
-    room: Object, history: History, said: list[Condition], now: float
+    room: Object, history: History, said: list[Condition], own_sfu: Mapping[str, Any], now: float
 ) -> Iterator[WriteStatus]:
     before: dict[str, Any] = room.get("status") or {}
     generation = room["metadata"].get("generation", 0)
@@ -272,5 +321,7 @@ def _status_step(
             status[name] = timestamp(time)
     if history.close_reason is not None:
         status["closeReason"] = history.close_reason
+    if own_sfu:
+        status["sfu"] = dict(own_sfu)
     if status != before:
         yield WriteStatus(ref_of(room), status, room["metadata"]["resourceVersion"])

@@ -7,7 +7,7 @@ from typing import Any
 from callcluster_operator.api import conditions
 from callcluster_operator.api.conditions import Condition
 from callcluster_operator.api.times import timestamp
-from callcluster_operator.planning import addresses, names, pods, ports, references
+from callcluster_operator.planning import addresses, names, pods, ports, references, sfu
 from callcluster_operator.planning.fleet import Tier, drain_deadline
 from callcluster_operator.planning.installation import Installation
 from callcluster_operator.planning.servers import Server, annotations_of
@@ -25,16 +25,29 @@ def turn(installation: Installation, tier: Tier[TURNServer]) -> dict[str, Any]:
     }
 
 
-def sfus(installation: Installation, tier: Tier[SFUServer]) -> dict[str, Any]:
+def sfus(installation: Installation, decision: sfu.Decision) -> dict[str, Any]:
     """The SFUs, as the status shows them."""
-    reports = [server.report for server in tier.servers if server.report]
+    reports = [server.report for server in decision.servers if server.report]
     return {
         "replicas": installation.spec.sfu.replicas,
-        "readyReplicas": len(tier.taking),
+        "readyReplicas": len(decision.shared.taking),
         "rooms": sum(report.rooms for report in reports),
         "participants": sum(report.participants for report in reports),
-        "servers": [_sfu_server(installation, server) for server in tier.servers],
+        "servers": [_sfu_server(installation, server) for server in decision.servers],
     }
+
+
+def own_sfu(installation: Installation, tier: Tier[SFUServer]) -> dict[str, Any]:
+    """The SFU that a room has for itself, as the room's status shows it; empty where there is none.
+
+    Where one replaces another, the one that takes the room.
+    """
+    leading = sorted(tier.servers, key=lambda server: (not server.takes_sessions, server.is_leaving))
+    if not leading:
+        return {}
+    told = _server(leading[0], installation.spec.sfu.drain.timeout_seconds) | _port(leading[0])
+    told["pod"] = told["name"]
+    return {key: told[key] for key in ("pod", "state", "nodeName", "address", "port") if key in told}
 
 
 def turn_available(installation: Installation, tier: Tier[TURNServer], *, is_announced: bool) -> Condition:
@@ -56,20 +69,10 @@ def turn_available(installation: Installation, tier: Tier[TURNServer], *, is_ann
         return said("True", "Available", f"{len(tier.taking)} of {wanted} servers take sessions")
     if not wanted:
         return said("False", "NotRequested", "turn.replicas is 0: calls that need a relay fail")
-    if tier.exhausted:
-        return said("False", "PortsExhausted", turn_exhausted(installation))
-    stuck = _unscheduled(tier)
-    if stuck is not None:
-        return said("False", "Unschedulable", stuck)
     silent = [server.name for server in tier.servers if server.could_take_sessions and not server.report]
     if silent:
         return said("False", "NotReporting", f"{', '.join(silent)}: no answer on the control port")
-    lacking = references.missing(installation, names.TURN)
-    if lacking is not None:
-        return said("False", "SecretMissing", lacking)
-    if tier.servers:
-        return said("False", "PodsNotReady", "no TURN server is ready: look at the pods' events")
-    return said("False", "NoServers", "no TURN server runs yet")
+    return said("False", *_why_none(installation, tier, names.TURN))
 
 
 def sfu_capacity(installation: Installation, tier: Tier[SFUServer]) -> Condition:
@@ -93,20 +96,15 @@ def sfu_capacity(installation: Installation, tier: Tier[SFUServer]) -> Condition
         )
     if taking:
         return said("True", "Available", f"{len(taking)} of {wanted} SFUs take rooms")
-    if tier.exhausted:
-        return said("False", "PortsExhausted", sfu_exhausted(installation))
-    stuck = _unscheduled(tier)
-    if stuck is not None:
-        return said("False", "Unschedulable", stuck)
-    unreachable = _without_address(installation, tier)
-    if unreachable is not None:
-        return said("False", "NoExternalAddress", unreachable)
-    lacking = references.missing(installation, names.SFU)
-    if lacking is not None:
-        return said("False", "SecretMissing", lacking)
-    if tier.servers:
-        return said("False", "PodsNotReady", "no SFU is ready: look at the pods' events")
-    return said("False", "NoServers", "no SFU runs yet")
+    return said("False", *_why_none(installation, tier, names.SFU))
+
+
+def media_available(installation: Installation, tier: Tier[SFUServer]) -> Condition:
+    """Whether a room's own SFU takes it."""
+    if tier.taking:
+        text = f"{tier.taking[0].name} takes this room, and no other"
+        return Condition(conditions.MEDIA_AVAILABLE, "True", "Available", text)
+    return Condition(conditions.MEDIA_AVAILABLE, "False", *_why_none(installation, tier, names.SFU))
 
 
 def addresses_resolved(installation: Installation, tier: Tier[TURNServer]) -> Condition:
@@ -141,6 +139,28 @@ def sfu_exhausted(installation: Installation) -> str:
         "long enough: widen sfu.portRange, lower sfu.replicas, or delete an SFU's pod to do without it "
         "meanwhile"
     )
+
+
+def _why_none(installation: Installation, tier: Tier[Any], component: str) -> tuple[str, str]:
+    """Reason and message: why no server of a kind takes sessions."""
+    what, exhausted = _KINDS[component]
+    if tier.exhausted:
+        return "PortsExhausted", exhausted(installation)
+    stuck = _unscheduled(tier)
+    if stuck is not None:
+        return "Unschedulable", stuck
+    unreachable = _without_address(installation, tier)
+    if unreachable is not None:
+        return "NoExternalAddress", unreachable
+    lacking = references.missing(installation, component)
+    if lacking is not None:
+        return "SecretMissing", lacking
+    if tier.servers:
+        return "PodsNotReady", f"no {what} is ready: look at the pods' events"
+    return "NoServers", f"no {what} runs yet"
+
+
+_KINDS = {names.TURN: ("TURN server", turn_exhausted), names.SFU: ("SFU", sfu_exhausted)}
 
 
 def _unscheduled(tier: Tier[Any]) -> str | None:
@@ -188,12 +208,16 @@ def _turn_server(installation: Installation, server: TURNServer) -> dict[str, An
 
 
 def _sfu_server(installation: Installation, server: SFUServer) -> dict[str, Any]:
-    told = _server(server, installation.spec.sfu.drain.timeout_seconds)
-    if server.ports is not None:
-        told["port"] = server.ports.media
+    told = _server(server, installation.spec.sfu.drain.timeout_seconds) | _port(server)
+    if server.room:
+        told["room"] = server.room
     if server.report is not None:
         told |= {"rooms": server.report.rooms, "participants": server.report.participants}
     return told
+
+
+def _port(server: SFUServer) -> dict[str, int]:
+    return {} if server.ports is None else {"port": server.ports.media}
 
 
 def _server(server: Server, drain_seconds: int) -> dict[str, Any]:

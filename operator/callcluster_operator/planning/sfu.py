@@ -1,18 +1,22 @@
-"""SFUs: how many there are, and on which ports. Which rooms they take they settle among themselves."""
+"""SFUs: how many there are, on which ports, and which rooms have one of their own.
+
+Those that rooms share settle among themselves which rooms they take. One that belongs to a room is made for
+it, with the room's opaque name in its spec, which nobody can change: that is the room's claim.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from callcluster_common.reports import SFUReport
 
 from callcluster_operator.objects import Object
 from callcluster_operator.observed import PortClaim
-from callcluster_operator.planning import names, ports, resting, servers
-from callcluster_operator.planning.fleet import Fleet, Tier
+from callcluster_operator.planning import names, pods, ports, resting, servers
+from callcluster_operator.planning.fleet import Fleet, Step, Tier
 from callcluster_operator.planning.installation import Installation
-from callcluster_operator.planning.manifests.sfu import MEDIA_PORT, pod_manifest
+from callcluster_operator.planning.manifests.sfu import MEDIA_PORT, ROOM, pod_manifest
 from callcluster_operator.planning.ports import SFUPorts
 from callcluster_operator.planning.servers import Server
 
@@ -24,6 +28,13 @@ class SFUServer(Server):
     ports: SFUPorts | None
     """``None`` where its pod declares others than an SFU has."""
     report: SFUReport | None
+    room: str
+    """Opaque name of the only room that it serves; empty where it takes any."""
+
+    @property
+    def own_labels(self) -> dict[str, str]:
+        """Its room."""
+        return {names.ROOM_LABEL: self.room} if self.room else {}
 
     @property
     def calls(self) -> int | None:
@@ -50,49 +61,101 @@ class SFUServer(Server):
 class Decision:
     """What is to be done about the SFUs."""
 
-    tier: Tier[SFUServer]
+    shared: Tier[SFUServer]
+    """Those that take any room."""
+    own: Mapping[str, Tier[SFUServer]]
+    """Those that belong to one room, by its opaque name."""
     record: resting.Record
     """Of their ports."""
-    is_wanted: bool
+    wanted: int
+    """How many there are to be in all."""
+
+    @property
+    def servers(self) -> tuple[SFUServer, ...]:
+        """All of them, by name."""
+        return tuple(sorted((s for tier in self._tiers for s in tier.servers), key=lambda s: s.name))
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What is to be done."""
+        return tuple(step for tier in self._tiers for step in tier.steps)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether one is missing because no ports are free."""
+        return any(tier.exhausted for tier in self._tiers)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is under way."""
+        return all(tier.is_settled for tier in self._tiers)
 
     @property
     def exists(self) -> bool:
         """Whether there is anything of the SFUs, or is to be."""
-        return self.is_wanted or bool(self.tier.servers or self.record)
+        return bool(self.wanted or self.servers or self.record)
 
     @property
     def wake_at(self) -> float | None:
         """When time alone changes something."""
-        rested = (until for until in self.record.values() if until is not None)
-        return min((at for at in (self.tier.wake_at, *rested) if at is not None), default=None)
+        times = (*(tier.wake_at for tier in self._tiers), *self.record.values())
+        return min((at for at in times if at is not None), default=None)
+
+    @property
+    def _tiers(self) -> tuple[Tier[SFUServer], ...]:
+        return (self.shared, *self.own.values())
 
 
-def decide(installation: Installation) -> Decision:
-    """What is to be done about the SFUs."""
+def decide(installation: Installation, rooms: Collection[str] = ()) -> Decision:
+    """What is to be done about the SFUs.
+
+    Args:
+        installation: the CallCluster.
+        rooms: opaque names of the rooms that are to have an SFU of their own.
+    """
     seen = [read_server(installation, pod) for pod in installation.sfu_pods()]
     held = {server.ports.media for server in seen if server.ports is not None}
     record = resting.brought_up_to_date(resting.read(installation), held, installation.now)
-    fleet = _SFUFleet(installation, seen, taken=frozenset(record))
-    tier = fleet.decide()
-    record = {**record, **dict.fromkeys(fleet.given)}
-    return Decision(tier, record, is_wanted=bool(installation.spec.sfu.replicas))
+    counts = {"": installation.spec.sfu.replicas, **dict.fromkeys(rooms, 1)}
+    tiers: dict[str, Tier[SFUServer]] = {}
+    made: list[Object] = []
+    # Those that rooms share come first where ports are scarce.
+    for room in sorted({*counts, *(server.room for server in seen)}):
+        fleet = _SFUFleet(
+            installation,
+            [server for server in seen if server.room == room],
+            room=room,
+            wanted=counts.get(room, 0),
+            taken=frozenset(record),
+            beside=made,
+        )
+        tiers[room] = fleet.decide()
+        made += fleet.made
+    given = (own.media for pod in made if (own := _ports(pod)) is not None)
+    return Decision(tiers.pop(""), tiers, {**record, **dict.fromkeys(given)}, sum(counts.values()))
 
 
 class _SFUFleet(Fleet[SFUServer]):
     def __init__(
-        self, installation: Installation, seen: Sequence[SFUServer], *, taken: frozenset[int]
+        self,
+        installation: Installation,
+        seen: Sequence[SFUServer],
+        *,
+        room: str,
+        wanted: int,
+        taken: frozenset[int],
+        beside: Sequence[Object],
     ) -> None:
-        wanted = installation.spec.sfu
         super().__init__(
             installation,
             names.SFU,
             seen,
-            wanted=wanted.replicas,
-            drain_seconds=wanted.drain.timeout_seconds,
+            wanted=wanted,
+            drain_seconds=installation.spec.sfu.drain.timeout_seconds,
+            beside=beside,
         )
+        self._room = room
         self._taken = taken
-        self.given: list[int] = []
-        """UDP ports of new SFUs."""
 
     def build(self, ordinal: int, held: Sequence[PortClaim]) -> Object | None:
         free = ports.free_sfu_ports(
@@ -100,10 +163,7 @@ class _SFUFleet(Fleet[SFUServer]):
             claims=(*held, *self._installation.observed.neighbours),
             taken=self._taken,
         )
-        if free is None:
-            return None
-        self.given.append(free.media)
-        return pod_manifest(self._installation, ordinal, free)
+        return None if free is None else pod_manifest(self._installation, ordinal, free, self._room)
 
 
 def read_server(installation: Installation, pod: Object) -> SFUServer:
@@ -117,6 +177,7 @@ def read_server(installation: Installation, pod: Object) -> SFUServer:
         claim=claim,
         ports=own,
         report=installation.sfu_report(pod),
+        room=pods.variable(pod, ROOM),
         address=address,
         drain_started=servers.drain_started(installation, pod),
         is_outdated=(
@@ -149,4 +210,5 @@ def _is_in_range(installation: Installation, own: SFUPorts) -> bool:
 
 def _is_as_built(installation: Installation, pod: Object, own: SFUPorts) -> bool:
     ordinal = names.ordinal_of(installation.name, names.SFU, pod["metadata"]["name"])
-    return ordinal is not None and servers.is_as_built(pod, pod_manifest(installation, ordinal, own))
+    room = pods.variable(pod, ROOM)
+    return ordinal is not None and servers.is_as_built(pod, pod_manifest(installation, ordinal, own, room))

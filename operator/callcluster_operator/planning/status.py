@@ -78,8 +78,8 @@ def status_steps(installation: Installation, outlook: Outlook) -> tuple[WriteSta
         "turn": server_status.turn(installation, outlook.turn_tier),
         "rooms": _rooms(outlook.rooms),
     }
-    if outlook.sfus.is_wanted or outlook.sfus.tier.servers:
-        status["sfu"] = server_status.sfus(installation, outlook.sfus.tier)
+    if outlook.sfus.wanted or outlook.sfus.servers:
+        status["sfu"] = server_status.sfus(installation, outlook.sfus)
     if outlook.has_keys:
         status["credentials"] = _credentials(outlook.turn_keys)
     said = _conditions(installation, outlook)
@@ -141,7 +141,7 @@ def _conditions(installation: Installation, outlook: Outlook) -> list[Condition]
         _progressing(installation, outlook),
         signaling_up,
         turn_up,
-        server_status.sfu_capacity(installation, outlook.sfus.tier),
+        server_status.sfu_capacity(installation, outlook.sfus.shared),
         server_status.addresses_resolved(installation, outlook.turn_tier),
         _credentials_rotated(installation, outlook.turn_keys, has_keys=outlook.has_keys),
     ]
@@ -163,7 +163,7 @@ def _progressing(installation: Installation, outlook: Outlook) -> Condition:
     def said(status: conditions.Status, reason: str, message: str) -> Condition:
         return Condition(conditions.PROGRESSING, status, reason, message)
 
-    turn, sfus = outlook.turn_tier, outlook.sfus.tier
+    turn, sfus = outlook.turn_tier, outlook.sfus
     servers = (*turn.servers, *sfus.servers)
     is_settled = turn.is_settled and sfus.is_settled
     if installation.spec.paused:

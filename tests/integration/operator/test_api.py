@@ -132,8 +132,9 @@ async def test_a_room_with_a_name_too_long_for_an_id_is_refused(
     [
         ({}, {"clusterRef": {"name": "other"}}, "clusterRef is immutable: make a new Room"),
         ({"state": "Closed"}, {"state": "Open"}, "a closed room does not open again: make a new Room"),
+        ({}, {"isolation": "Dedicated"}, "isolation is immutable: make a new Room"),
     ],
-    ids=["other cluster", "opened again"],
+    ids=["other cluster", "opened again", "isolated later"],
 )
 async def test_a_room_stays_what_it_is(
     cluster: KubeCluster, namespace: str, before: Spec, after: Spec, message: str

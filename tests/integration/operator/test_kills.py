@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -17,70 +15,16 @@ from callcluster_operator.planning import credentials, names
 from callcluster_operator.planning.rotation import CONTROL_PROPAGATION_SECONDS
 from kit.apiserver import ApiServer
 from kit.callclusters import Eyes, essence
-from kit.eventually import eventually
-from kit.operator_nursery import ForkedOperator, Nursery
+from kit.operator_nursery import Nursery
+from kit.operator_reaper import Driver, Reaper
 from kit.pods import Kubelet
-from kit.proxy import Moment, Proxy
+from kit.proxy import Proxy
 from kit.specs import callcluster, room
 
 pytestmark = pytest.mark.apiserver
 
-Check = Callable[[], Awaitable[bool]]
-
-MOST_LIVES = 80
-"""Of one stage: after so many restarts it does not converge."""
-
 INTERVAL_SECONDS, OVERLAP_SECONDS = 86_400.0, 7200.0
 """Of a rotation, as the schema sets them."""
-
-
-class Reaper:
-    """Takes down every write, and kills the operator at each where it is told to.
-
-    It strikes when the write was done and before the operator knows. Until its next write the world stays
-    as it is, so that this stands for all moments between the two.
-    """
-
-    def __init__(self) -> None:
-        self.kills = False
-        self.operator: ForkedOperator | None = None
-        self.writes: list[tuple[str, str]] = []
-        """Method and path of each."""
-
-    def on_write(self, method: str, path: str, moment: Moment) -> bool:
-        if moment == "before":
-            return self.operator is None  # what a dead operator had sent already
-        self.writes.append((method, path))
-        if not self.kills or self.operator is None:
-            return False
-        self.operator.kill()
-        self.operator = None
-        return True
-
-
-class Driver:
-    """Keeps an operator going, whatever happens to it, until a stage of a life has come to its end."""
-
-    def __init__(self, nursery: Nursery, reaper: Reaper, lease: str) -> None:
-        self._nursery = nursery
-        self._reaper = reaper
-        self._leases = (f"{lease}-{number}" for number in itertools.count())
-
-    async def drive(self, stage: str, is_over: Check) -> None:
-        for _ in range(MOST_LIVES):
-            # A lease of its own, since nobody needs to wait for a dead process here.
-            operator = self._nursery.start(LEASE_NAME=next(self._leases))
-            self._reaper.operator = operator
-
-            async def killed_or_over() -> bool:
-                return self._reaper.operator is None or await is_over()
-
-            await eventually(killed_or_over, within=60)
-            if self._reaper.operator is not None:
-                self._reaper.operator = None
-                operator.kill()
-                return
-        raise AssertionError(f"{stage}: it does not converge")
 
 
 class Life:
@@ -238,7 +182,7 @@ async def test_killed_at_every_write_of_its_life_it_ends_where_an_undisturbed_on
             await undisturbed.live()
             writes = set(reaper.writes)
             reaper.writes.clear()
-            reaper.kills = True
+            reaper.kills = "always"
             await disturbed.live()
     assert disturbed.seen == undisturbed.seen
     assert undisturbed.refused == disturbed.refused == []

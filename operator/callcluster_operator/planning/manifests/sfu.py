@@ -25,6 +25,8 @@ from callcluster_operator.planning.ports import SFUPorts
 
 MEDIA_PORT = "media"
 """Name of the UDP port."""
+ROOM = "SFU_ROOM"
+"""The variable that names an SFU's only room."""
 GRACE_MARGIN_SECONDS = 30
 """What an SFU needs after its drain has timed out: giving up its seats, and a slow node."""
 
@@ -33,10 +35,16 @@ GRACE_MARGIN_SECONDS = 30
 RESOURCES = {"requests": {"cpu": "500m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 
 
-def pod_manifest(installation: Installation, ordinal: int, ports: SFUPorts) -> Object:
+def pod_manifest(installation: Installation, ordinal: int, ports: SFUPorts, room: str = "") -> Object:
     """A bare pod on the host network.
 
     No controller of Kubernetes replaces a pod only after its last participant has left, so ours does.
+
+    Args:
+        installation: the CallCluster.
+        ordinal: the number at the end of its name.
+        ports: its ports.
+        room: opaque name of the only room that it serves; empty where it takes any.
     """
     spec, sfu, name = installation.spec, installation.spec.sfu, installation.name
     container = {
@@ -50,6 +58,7 @@ def pod_manifest(installation: Installation, ordinal: int, ports: SFUPorts) -> O
             env("CONTROL_PORT", ports.control),
             env("CONTROL_KEYS_FILE", f"{CONTROL_KEYS_DIR}/keys.json"),
             env("MAX_ROOMS", sfu.rooms_per_replica),
+            *([env(ROOM, room)] if room else []),
             env("DRAIN_SECONDS", sfu.drain.timeout_seconds),
             env("LOG_LEVEL", sfu.log_level),
             env_from_field("POD_NAME", "metadata.name"),
@@ -69,7 +78,7 @@ def pod_manifest(installation: Installation, ordinal: int, ports: SFUPorts) -> O
         secret_volume("control-keys", names.control_secret(name)),
         address_volume("pod"),
     ]
-    return manifest(
+    pod = manifest(
         installation,
         POD,
         names.server_pod(name, names.SFU, ordinal),
@@ -86,3 +95,6 @@ def pod_manifest(installation: Installation, ordinal: int, ports: SFUPorts) -> O
             terminationGracePeriodSeconds=sfu.drain.timeout_seconds + GRACE_MARGIN_SECONDS,
         ),
     )
+    if room:
+        pod["metadata"]["labels"][names.ROOM_LABEL] = room
+    return pod
