@@ -43,6 +43,7 @@ GOOD_CALLCLUSTERS: dict[str, Spec] = {
         }
     },
     "sfus": {"sfu": {"replicas": 2, "roomsPerReplica": 1, "drain": {"timeoutSeconds": 0}}},
+    "small_sfus": {"sfu": {"replicas": 2, "participantsPerReplica": 2}},
     "one_sfu_port_above_the_ephemeral": {"sfu": {"replicas": 1, "portRange": {"min": 61000, "max": 61000}}},
     "sfu_ports_among_the_relays_while_there_is_no_sfu": {
         "turn": {"relayPortRange": {"min": 20000, "max": 29999}}
@@ -116,6 +117,7 @@ BAD_CALLCLUSTERS: dict[str, tuple[Spec, str]] = {
     "sfu_ports_among_the_listeners": ({"sfu": {"portRange": {"min": 3478, "max": 4000}}}, "portRange.min"),
     "too_many_sfus": ({"sfu": {"replicas": 201}}, "replicas"),
     "sfu_without_rooms": ({"sfu": {"roomsPerReplica": 0}}, "roomsPerReplica"),
+    "sfu_for_one": ({"sfu": {"participantsPerReplica": 1}}, "participantsPerReplica"),
     "overlap_shorter_than_a_credential": (
         {"turn": {"credentials": {"ttlSeconds": 7100}}},
         "overlapSeconds must be at least ttlSeconds + 2 * rotation.skewSeconds",

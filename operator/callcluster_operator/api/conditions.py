@@ -47,7 +47,7 @@ REASONS: Mapping[str, str] = {
     "ClusterNotFound": "The CallCluster that the room names does not exist in this namespace.",
     "Draining": "A TURN server or an SFU waits for its last calls to end.",
     "Empty": "Nobody was in the room for `emptyTimeoutSeconds`, though members could join.",
-    "Full": "Every SFU has all the rooms that it may: raise `sfu.replicas` or `sfu.roomsPerReplica`.",
+    "Full": "Every SFU has all rooms or participants that it may: raise `sfu.replicas` or these limits.",
     "InvalidSpec": "The spec can't be used; the message names the field and the way to mend it.",
     "MaxDuration": "The room was open for `maxDurationSeconds`.",
     "NameTaken": "An object that belongs to somebody else has a name that the operator needs.",

@@ -171,6 +171,7 @@ class SFU(Spec, frozen=True):
     log_level: LogLevel = "info"
     port_range: SFUPortRange = SFUPortRange()
     rooms_per_replica: Annotated[int, Meta(ge=1, le=10_000)] = 200
+    participants_per_replica: Annotated[int, Meta(ge=2, le=10_000)] = 500
     drain: SFUDrain = SFUDrain()
 
 

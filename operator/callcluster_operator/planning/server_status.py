@@ -87,12 +87,12 @@ def sfu_capacity(installation: Installation, tier: Tier[SFUServer]) -> Condition
             "False", "NotRequested", "sfu.replicas is 0: the members of a call connect to each other"
         )
     taking = tier.taking
-    if taking and all(server.is_full(installation.spec.sfu.rooms_per_replica) for server in taking):
+    if taking and all(server.is_full(installation.spec.sfu) for server in taking):
         return said(
             "False",
             "Full",
-            f"{len(taking)} of {wanted} SFUs take rooms, and have all they may: raise sfu.replicas or "
-            "sfu.roomsPerReplica",
+            f"{len(taking)} of {wanted} SFUs take rooms, and have all rooms or participants that they may: "
+            "raise sfu.replicas, sfu.roomsPerReplica or sfu.participantsPerReplica",
         )
     if taking:
         return said("True", "Available", f"{len(taking)} of {wanted} SFUs take rooms")

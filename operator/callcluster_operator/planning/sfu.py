@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from callcluster_common.reports import SFUReport
 
+from callcluster_operator.api.v1alpha1 import SFU
 from callcluster_operator.objects import Object
 from callcluster_operator.observed import PortClaim
 from callcluster_operator.planning import names, pods, ports, resting, servers
@@ -52,9 +53,12 @@ class SFUServer(Server):
         says_so = self.report is None or (self.report.serving and not self.report.draining)
         return self.could_take_sessions and says_so
 
-    def is_full(self, most: int) -> bool:
-        """Whether it says that it has all the rooms that it may."""
-        return self.report is not None and self.report.rooms >= most
+    def is_full(self, limits: SFU) -> bool:
+        """Whether it says that it has all the rooms that it may, or no space for a call's first two."""
+        return self.report is not None and (
+            self.report.rooms >= limits.rooms_per_replica
+            or self.report.participants + 2 > limits.participants_per_replica
+        )
 
 
 @dataclass(frozen=True)

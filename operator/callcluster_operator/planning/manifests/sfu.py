@@ -58,6 +58,7 @@ def pod_manifest(installation: Installation, ordinal: int, ports: SFUPorts, room
             env("CONTROL_PORT", ports.control),
             env("CONTROL_KEYS_FILE", f"{CONTROL_KEYS_DIR}/keys.json"),
             env("MAX_ROOMS", sfu.rooms_per_replica),
+            env("MAX_PARTICIPANTS", sfu.participants_per_replica),
             *([env(ROOM, room)] if room else []),
             env("DRAIN_SECONDS", sfu.drain.timeout_seconds),
             env("LOG_LEVEL", sfu.log_level),

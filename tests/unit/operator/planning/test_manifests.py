@@ -39,7 +39,13 @@ FULL: dict[str, Any] = {
         },
         "drain": {"timeoutSeconds": 900},
     },
-    "sfu": {"replicas": 2, "roomsPerReplica": 7, "drain": {"timeoutSeconds": 300}, "logLevel": "warning"},
+    "sfu": {
+        "replicas": 2,
+        "roomsPerReplica": 7,
+        "participantsPerReplica": 90,
+        "drain": {"timeoutSeconds": 300},
+        "logLevel": "warning",
+    },
 }
 
 
@@ -185,7 +191,8 @@ def test_the_sfu_understands_what_it_is_told() -> None:
     sources = {variable["name"]: variable.get("valueFrom") for variable in container["env"]}
     stand_ins = {"SFU_HOST": "10.0.0.1", "CONTROL_HOST": "10.0.0.1", "REDIS_URL": "redis://redis"}
     read = sfu_settings.read(Environment({**told, **stand_ins}))
-    assert (read.port, read.control_port, read.max_rooms, read.drain_seconds) == (28001, 9701, 7, 300)
+    assert (read.port, read.control_port, read.drain_seconds) == (28001, 9701, 300)
+    assert (read.max_rooms, read.max_participants, read.own_room) == (7, 90, "")
     assert sources["REDIS_URL"] == {"secretKeyRef": {"name": "cc-redis", "key": "url"}}
     assert sources["SFU_HOST"] == sources["CONTROL_HOST"] == {"fieldRef": {"fieldPath": "status.hostIP"}}
     volumes = {volume["name"]: volume for volume in pod_specs(world)["cc-sfu-1"]["volumes"]}

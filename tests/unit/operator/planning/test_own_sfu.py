@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from callcluster_common.room_names import room_key
+from callcluster_common.room_names import is_room_key, room_key
 from callcluster_operator.objects import POD, POD_DISRUPTION_BUDGET, ROOM, SECRET, Object, Ref
 from callcluster_operator.planning import names, pods
 from callcluster_operator.planning.manifests.sfu import ROOM as ROOM_VARIABLE
@@ -54,6 +54,7 @@ def media(world: World, name: str = "standup") -> dict[str, Any]:
 def test_a_dedicated_room_gets_an_sfu_of_its_own_beside_those_that_are_shared() -> None:
     world = world_with(own(), room("social"), replicas=1)
     assert served(world) == {"cc-sfu-0": "", "cc-sfu-1": key(world)}
+    assert is_room_key(key(world)), "the SFU takes that for a room's name"
     ports = [host_ports(pod) for pod in world.sfu_pods()]
     assert not ports[0] & ports[1]
     rules = {rule.key: rule.own_sfu for rule in world.directive("cc").rooms}

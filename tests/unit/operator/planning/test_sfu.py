@@ -224,7 +224,20 @@ def test_sfus_that_have_all_their_rooms_are_full() -> None:
     world.settle("cc")
     said = world.condition("cc", CAPACITY)
     assert (said["status"], said["reason"]) == ("False", "Full")
-    assert "raise sfu.replicas or sfu.roomsPerReplica" in said["message"]
+    assert "raise sfu.replicas, sfu.roomsPerReplica or" in said["message"]
+
+
+def test_sfus_without_space_for_two_more_are_full() -> None:
+    world = world_with(replicas=2, participantsPerReplica=10)
+    for name, load in (("cc-sfu-0", 9), ("cc-sfu-1", 8)):
+        world.processes[name].load = load
+    world.settle("cc")
+    assert world.condition("cc", CAPACITY)["status"] == "True", "two more fit in one of them"
+    world.processes["cc-sfu-1"].load = 9
+    world.settle("cc")
+    said = world.condition("cc", CAPACITY)
+    assert (said["status"], said["reason"]) == ("False", "Full")
+    assert "sfu.participantsPerReplica" in said["message"]
 
 
 def test_two_callclusters_never_pick_the_same_ports() -> None:
