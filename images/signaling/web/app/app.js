@@ -5,6 +5,7 @@ import { canShareScreen, createCapture } from './capture.js'
 import { recall, remember } from './memory.js'
 import { createSession } from './session.js'
 import { SOURCES, nameOf } from './state.js'
+import { pageOf } from './tiles.js'
 
 /** @typedef {import('./state.js').PageStore} PageStore */
 /** @typedef {import('./state.js').Source} Source */
@@ -158,6 +159,13 @@ export function createApp(store) {
 
     /** @param {{width: number, height: number}} stage */
     resized: (stage) => store.set({ stage }),
+
+    /** @param {number} by Pages of tiles to go on, or back. */
+    turn: (by) =>
+      store.set((state) => {
+        const { page, pages } = pageOf(state)
+        return { page: Math.min(pages - 1, Math.max(0, page + by)) }
+      }),
 
     /** @param {import('./state.js').Panel} panel */
     togglePanel: (panel) =>

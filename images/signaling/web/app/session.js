@@ -114,7 +114,7 @@ export function createSession(store, page) {
       })
       call = joined
       expose(joined)
-      store.set({ screen: 'call', call: initialCall(), ending: null, hand: false, ...NOTHING_OPEN })
+      store.set({ screen: 'call', call: initialCall(), ending: null, hand: false, page: 0, ...NOTHING_OPEN })
       listen(joined)
       const mirrored = mirror(store, joined, (source) => {
         if (call === joined) page.toast(NOT_SENT[source], 'bad')

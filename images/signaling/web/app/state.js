@@ -59,6 +59,7 @@
  * @property {Dialog | null} dialog
  * @property {boolean} shortcuts Whether single keys act; some people's input devices need them off.
  * @property {Toast[]} toasts
+ * @property {number} page Of the tiles, where they don't fit on one; counted from 0.
  * @property {{width: number, height: number}} stage Pixels that the tiles may fill.
  * @property {number} now Milliseconds since the epoch, renewed every second during a call.
  * @property {string[]} missing What this browser lacks for encrypted calls.
@@ -89,6 +90,7 @@ export function initialState() {
     dialog: null,
     shortcuts: true,
     toasts: [],
+    page: 0,
     stage: { width: 0, height: 0 },
     now: Date.now(),
     missing: [],

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 
-import { sizesOf, tilesOf } from '../../../../images/signaling/web/app/tiles.js'
+import { pageOf, sizesOf, tilesOf } from '../../../../images/signaling/web/app/tiles.js'
 
 const member = (sid, { isSelf = false, screen = false } = {}) => ({ sid, isSelf, state: { screen } })
 const STAGE = { width: 1280, height: 720 }
-const call = (...members) => ({ call: { members: [member('me', { isSelf: true }), ...members] }, stage: STAGE })
+const call = (...members) => ({ call: { members: [member('me', { isSelf: true }), ...members] }, stage: STAGE, page: 0 })
+const crowd = (count) => Array.from({ length: count }, (_, at) => member(`m${at}`))
 
 test('a shared screen has a tile of its own beside the camera', () => {
   const tiles = tilesOf(call(member('ada', { screen: true })))
@@ -30,4 +31,36 @@ test('a shared screen is wanted large and the cameras beside it small', () => {
 
 test('before the stage is measured nothing is said', () => {
   assert.deepEqual(sizesOf({ ...call(member('ada')), stage: { width: 0, height: 0 } }), {})
+})
+
+test('up to twenty-five tiles are on one page, and more are paged', () => {
+  assert.equal(pageOf(call(...crowd(24))).pages, 1)
+  const state = call(...crowd(60))
+  const pages = [0, 1, 2].map((page) => pageOf({ ...state, page }))
+  assert.deepEqual(pages.map(({ page, pages, tiles }) => [page, pages, tiles.length]), [[0, 3, 25], [1, 3, 25], [2, 3, 13]])
+  const shown = pages.flatMap(({ tiles }) => tiles.filter(({ isSelf }) => !isSelf).map(({ key }) => key))
+  assert.equal(new Set(shown).size, 60, 'everyone is on some page, and on one alone')
+  assert.equal(shown.length, 60)
+})
+
+test('the own picture and shared screens are on every page', () => {
+  const state = call(member('ada', { screen: true }), ...crowd(40))
+  for (const page of [0, 1]) {
+    const keys = pageOf({ ...state, page }).tiles.map(({ key }) => key)
+    assert.ok(keys.includes('me-cam') && keys.includes('ada-screen'))
+    assert.ok(keys.length <= 25)
+  }
+})
+
+test('who leaves the last page empty takes nobody with them: the page before it is shown', () => {
+  assert.equal(pageOf({ ...call(...crowd(30)), page: 5 }).page, 1)
+  assert.equal(pageOf({ ...call(...crowd(3)), page: 1 }).page, 0)
+})
+
+test('pictures of other pages are not wanted, and those of the page are', () => {
+  const state = { ...call(...crowd(30)), page: 1 }
+  const sizes = sizesOf(state)
+  assert.equal(Object.keys(sizes).length, 30)
+  const wanted = Object.keys(sizes).filter((sid) => sizes[sid].cam !== 'hidden')
+  assert.deepEqual(wanted, pageOf(state).tiles.filter(({ isSelf }) => !isSelf).map(({ member: { sid } }) => sid))
 })

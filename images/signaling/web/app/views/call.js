@@ -5,7 +5,7 @@ import { h } from '../dom.js'
 import { others } from '../state.js'
 import { panel } from './panels.js'
 import { brand, button, icon } from './parts.js'
-import { tiles } from './tiles.js'
+import { pager, tiles } from './tiles.js'
 import { toolbar } from './toolbar.js'
 
 /** @typedef {import('../state.js').State} State */
@@ -52,6 +52,7 @@ export function callScreen(state, app) {
         tiles(state, app),
         invitation(state, app),
       ),
+      pager(state, app),
     ),
     panel(state, app),
     toolbar(state, app),

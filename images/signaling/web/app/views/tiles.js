@@ -5,7 +5,7 @@ import { arrange } from '../layout.js'
 import { isSending, moderates, nameOf, self } from '../state.js'
 import { avatar, icon, iconButton, play, streamOf, video } from './parts.js'
 import { qualityOf } from '../quality.js'
-import { tilesOf } from '../tiles.js'
+import { pageOf } from '../tiles.js'
 
 /** @typedef {import('../state.js').State} State */
 /** @typedef {import('../tiles.js').Tile} Tile */
@@ -22,16 +22,38 @@ function trackOf(state, { member, source }) {
 
 /** @param {State} state @param {import('../app.js').App} app */
 export function tiles(state, app) {
-  const all = tilesOf(state)
-  const places = new Map(arrange(all, state.stage).map((place) => [place.key, place]))
+  const { tiles: shown } = pageOf(state)
+  const places = new Map(arrange(shown, state.stage).map((place) => [place.key, place]))
   return h(
     'ul',
     { class: 'tiles', 'aria-label': 'People in the call' },
-    all.map((tile) => {
+    shown.map((tile) => {
       const place = places.get(tile.key)
       return place && tileView(state, app, tile, place)
     }),
     sounds(state),
+  )
+}
+
+/** Where there are more tiles than one page takes. @param {State} state @param {import('../app.js').App} app */
+export function pager(state, app) {
+  const { page, pages } = pageOf(state)
+  if (pages === 1) return null
+  return h(
+    'nav',
+    { key: 'pager', class: 'pager', 'aria-label': 'Pages of people', 'data-testid': 'pager' },
+    iconButton('Previous page', 'arrow', {
+      class: 'back',
+      disabled: page === 0,
+      onclick: () => app.turn(-1),
+      'data-testid': 'previous-page',
+    }),
+    h('span', { role: 'status' }, `Page ${page + 1} of ${pages}`),
+    iconButton('Next page', 'arrow', {
+      disabled: page === pages - 1,
+      onclick: () => app.turn(1),
+      'data-testid': 'next-page',
+    }),
   )
 }
 
