@@ -69,6 +69,8 @@ export class Member {
           const copy = baseKey.reveal().slice()
           member.#work = member.#work.then(() => member.from(from).learn(kid, copy))
         },
+        silence: () => (member.#work = member.#work.then(() => member.sending.silence())),
+        outdate: (from) => (member.#work = member.#work.then(() => member.from(from).outdate())),
         forget: (from) => member.from(from).forget(),
       },
     })

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from callcluster_probe.e2ee.encode import CryptoError
@@ -11,6 +13,8 @@ from callcluster_probe.e2ee.sframe import FrameKey, decode_header, key_id, ratch
 WINDOW = 1024
 MAX_RATCHET = 64
 OLD_KEY_S = 10.0
+OUTDATED_S = 3.0 + OLD_KEY_S
+"""So long lives a key that someone held who is gone; by then its sender has a new one."""
 MAX_GENERATION = 0xFFFF
 
 
@@ -49,7 +53,7 @@ class ReplayWindow:
 class _Entry:
     key: FrameKey
     window: ReplayWindow
-    superseded: float | None = None
+    ends: float = math.inf
 
 
 class Keyring:
@@ -61,6 +65,7 @@ class Keyring:
         self._entries: dict[int, _Entry] = {}
         # Of every key ever held: one that comes back opens nothing twice.
         self._windows: dict[int, ReplayWindow] = {}
+        self._outdated: set[int] = set()  # generations that someone held who is gone
 
     def forget(self) -> None:
         """Drop all keys: the sender left."""
@@ -70,15 +75,30 @@ class Keyring:
     def install(self, kid: int, base: bytes, now: float) -> None:
         """Take a key from an envelope; one that is not newer than what is held changes nothing.
 
+        But one that is held and outdated gets another while: its sender vouches for it.
+
         Raises:
             CryptoError: the ``KID`` is out of range.
         """
         generation, step = split_key_id(kid)
         if generation > MAX_GENERATION:
             raise CryptoError("the key id is out of range")
+        entry = self._entries.get(kid)
         held = self._bases.get(generation)
-        if held is None or held[0] < step:
-            self._hold(generation, step, base, self._prepare(kid, base), now)
+        if entry is not None:
+            if generation in self._outdated:
+                entry.ends = max(entry.ends, now + OUTDATED_S)
+        elif held is None or held[0] < step:
+            entry = self._prepare(kid, base)
+            if generation in self._outdated:
+                entry.ends = now + OUTDATED_S
+            self._hold(generation, step, base, entry, self._entries.values(), now)
+
+    def outdate(self, now: float) -> None:
+        """Someone is gone who held these keys, or could have made them: they do not wait for a new one."""
+        for entry in self._entries.values():
+            entry.ends = min(entry.ends, now + OUTDATED_S)
+            self._outdated.add(split_key_id(entry.key.kid)[0])
 
     def open(self, source: Source, frame: bytes, now: float) -> bytes:
         """The plain frame.
@@ -99,7 +119,11 @@ class Keyring:
         _, plain = entry.key.open(metadata(self.sid, source, clear), sealed)
         entry.window.accept(counter)
         if base is not None:
-            self._hold(*split_key_id(kid), base, entry, now)
+            # A step lives no longer than its generation, and ends no other: who left could have made it.
+            generation, step = split_key_id(kid)
+            before = [e for k, e in self._entries.items() if split_key_id(k)[0] == generation]
+            entry.ends = max(earlier.ends for earlier in before)
+            self._hold(generation, step, base, entry, before, now)
         return clear + plain
 
     def _ratcheted(self, kid: int) -> tuple[_Entry, bytes]:
@@ -116,20 +140,17 @@ class Keyring:
     def _prepare(self, kid: int, base: bytes) -> _Entry:
         return _Entry(FrameKey(kid, base), self._windows.get(kid) or ReplayWindow())
 
-    def _hold(self, generation: int, step: int, base: bytes, entry: _Entry, now: float) -> None:
-        for other in self._entries.values():
-            if other.superseded is None:
-                other.superseded = now
+    def _hold(
+        self, generation: int, step: int, base: bytes, entry: _Entry, replaced: Iterable[_Entry], now: float
+    ) -> None:
+        for other in replaced:
+            other.ends = min(other.ends, now + OLD_KEY_S)
         self._bases[generation] = (step, base)
         kid = key_id(generation, step)
         self._entries[kid], self._windows[kid] = entry, entry.window
 
     def _expire(self, now: float) -> None:
-        gone = [
-            kid
-            for kid, entry in self._entries.items()
-            if entry.superseded is not None and now - entry.superseded > OLD_KEY_S
-        ]
+        gone = [kid for kid, entry in self._entries.items() if now > entry.ends]
         for kid in gone:
             del self._entries[kid]
         if gone:

@@ -6,6 +6,7 @@ Times are seconds of one monotonic clock.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,12 +32,17 @@ from callcluster_probe.e2ee.keyring import Keyring, UnknownKey
 from callcluster_probe.e2ee.room_secret import RoomSecret
 from callcluster_probe.e2ee.security_code import security_code
 from callcluster_probe.e2ee.sender_keys import SenderKeys
+from callcluster_probe.e2ee.sframe import split_key_id
 
 REQUEST_EVERY_S = 1.0
 ANSWER_EVERY_S = 0.5
 """Below the interval of requests, so that a punctual asker is always answered."""
 FIRST_KEY_S = 2.0
 """A member that gave no key within this time is asked for one."""
+RENEWAL_S = 4.0
+"""So is one that gave no new key within this time after a leave: two seconds, and more for the news."""
+VOUCHED_S = 8.0
+"""And one that gave the old key then, as it may have heard of the leave later."""
 EARLY_ENVELOPES = 64
 BUNDLE_AFTER_S = 36_000.0
 BUNDLE_SPREAD_S = 7_200
@@ -73,13 +79,30 @@ class Remote:
     shown: bytes | None
     """Its identity key as the roster has it, trusted or not; absent where that is no key."""
     keyring: Keyring
-    since: float
+    ask_from: float
+    """When a key of it should have come."""
     counts: dict[Source, FrameCounts] = field(
         default_factory=lambda: {source: FrameCounts() for source in SOURCES}
     )
-    has_key: bool = False
+    generation: int | None = None
+    """Of its latest key."""
+    outdated: bool = False
+    """Whether someone held that who is gone."""
     requested: float = float("-inf")
     answered: float = float("-inf")
+
+    def gave(self, generation: int, now: float) -> None:
+        """A key of it arrived."""
+        self.outdated = self.outdated and generation == self.generation
+        self.generation = generation
+        self.ask_from = now + VOUCHED_S if self.outdated else math.inf
+
+    def has_to_renew(self, now: float) -> None:
+        """Someone left who held its key: without a new one the present one does not live long."""
+        self.keyring.outdate(now)
+        if self.generation is not None:
+            self.outdated = True
+            self.ask_from = now + RENEWAL_S
 
 
 @dataclass(slots=True)
@@ -159,6 +182,7 @@ class CallKeys:
         if remote is None or remote.peer is None:
             return
         remote.keyring.forget()
+        self._outdate(now)
         if reason == "kicked":
             self._renew(now)
         else:
@@ -175,6 +199,7 @@ class CallKeys:
             trusted = remote.peer is not None
             remote.peer = peer
             if not trusted:
+                remote.ask_from = now + FIRST_KEY_S
                 self._greet(remote, now)
 
     def deliver(self, sender: str, body: str, now: float) -> None:
@@ -198,7 +223,7 @@ class CallKeys:
         except CryptoError:
             self.refused += 1
             return
-        remote.has_key = True
+        remote.gave(split_key_id(key.kid)[0], now)
         self._outbox.append(KeyAck(to=ToMember(sender), d=KeyIdData(key.kid)))
 
     def acked(self, sender: str, kid: int) -> None:
@@ -222,13 +247,13 @@ class CallKeys:
         if self.own.due(now):
             self._renew(now)
         self.own.tick(now)
-        for remote in self._keyless(now):
-            if now >= max(remote.since + FIRST_KEY_S, remote.requested + REQUEST_EVERY_S):
+        for remote in self._awaited(now):
+            if now >= max(remote.ask_from, remote.requested + REQUEST_EVERY_S):
                 self._ask(remote, ANY_KEY, now)
 
     def next_deadline(self, now: float) -> float:
         """When ``tick`` should come at the latest; infinite where nothing will be due."""
-        asks = [max(r.since + FIRST_KEY_S, r.requested + REQUEST_EVERY_S) for r in self._keyless(now)]
+        asks = [max(r.ask_from, r.requested + REQUEST_EVERY_S) for r in self._awaited(now)]
         ends = [remote.peer.exp - self._epoch for remote in self.remotes.values() if remote.peer]
         own = self.own.next_deadline()
         return min(
@@ -275,7 +300,7 @@ class CallKeys:
         sid = member.sid
         peer = self._verify(sid, member.bundle, now) if member.bundle else None
         keyring = self._keyrings.setdefault(sid, Keyring(sid))
-        remote = self.remotes[sid] = Remote(sid, peer, _shown(member.bundle), keyring, now)
+        remote = self.remotes[sid] = Remote(sid, peer, _shown(member.bundle), keyring, now + FIRST_KEY_S)
         early = [body for sender, body in self._early if sender == sid]
         self._early = [(sender, body) for sender, body in self._early if sender != sid]
         for body in early:
@@ -302,13 +327,20 @@ class CallKeys:
         """Part with members whose bundle has run out, as if they had left; they stay in the roster."""
         for remote in self.remotes.values():
             if remote.peer and not self.trusted(remote.sid, now):
-                remote.peer, remote.has_key = None, False
+                remote.peer, remote.generation = None, None
                 remote.keyring.forget()
                 self.own.forget(remote.sid)
                 self.own.renew_soon(now)
+                self._outdate(now)
 
-    def _keyless(self, now: float) -> list[Remote]:
-        return [r for r in self.remotes.values() if not r.has_key and self.trusted(r.sid, now)]
+    def _outdate(self, now: float) -> None:
+        """Someone is trusted no more who held all keys."""
+        for remote in self.remotes.values():
+            if remote.peer:
+                remote.has_to_renew(now)
+
+    def _awaited(self, now: float) -> list[Remote]:
+        return [r for r in self.remotes.values() if r.ask_from < math.inf and self.trusted(r.sid, now)]
 
     def _ask(self, remote: Remote, kid: int, now: float) -> None:
         remote.requested = now

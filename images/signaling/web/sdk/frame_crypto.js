@@ -103,6 +103,10 @@ export class FrameCrypto {
     this.#worker.postMessage({ op: 'use', kid, baseKey: baseKey.reveal() })
   }
 
+  silence() {
+    this.#worker.postMessage({ op: 'silence' })
+  }
+
   /**
    * @param {string} sid
    * @param {number} kid
@@ -110,6 +114,11 @@ export class FrameCrypto {
    */
   learn(sid, kid, baseKey) {
     this.#worker.postMessage({ op: 'learn', sid, kid, baseKey: baseKey.reveal() })
+  }
+
+  /** @param {string} sid */
+  outdate(sid) {
+    this.#worker.postMessage({ op: 'outdate', sid })
   }
 
   /** @param {string} sid */

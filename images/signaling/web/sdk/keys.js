@@ -1,7 +1,9 @@
 import { openEnvelope, sealEnvelope } from './envelope.js'
 import { UnusableKeyError } from './hpke.js'
+import { generationOf } from './kid.js'
 import { OwnBundle } from './own_bundle.js'
 import { OwnKey } from './own_key.js'
+import { Partner } from './partner.js'
 import { Trust } from './trust.js'
 
 /**
@@ -16,7 +18,9 @@ import { Trust } from './trust.js'
 /**
  * @typedef {object} KeyStore  Where media keys are put to use.
  * @property {(kid: number, baseKey: Secret) => void} use  Seals all further frames with this key.
+ * @property {() => void} silence  Seals no further frames.
  * @property {(sid: string, kid: number, baseKey: Secret) => void} learn
+ * @property {(sid: string) => void} outdate  Someone is gone who held that member's keys.
  * @property {(sid: string) => void} forget
  */
 
@@ -41,17 +45,6 @@ import { Trust } from './trust.js'
  * @property {() => number} [now]  Unix milliseconds.
  */
 
-/**
- * @typedef {object} Partner  A trusted member.
- * @property {number} since  When it became one.
- * @property {boolean} hasKey  Whether one of its media keys arrived.
- * @property {number} askedAt
- * @property {number} answeredAt
- */
-
-const REQUEST_INTERVAL_MS = 1_000
-const ANSWER_INTERVAL_MS = 500
-const FIRST_KEY_MS = 2_000
 const MAX_ENTRIES = 128
 const EARLY_ENVELOPES = 64
 
@@ -67,7 +60,7 @@ export class KeyExchange {
   #ownBundle
   #trust
   #own
-  /** @type {Map<string, Partner>} */
+  /** @type {Map<string, Partner>} the trusted members */
   #partners = new Map()
   /** @type {Map<string, number>} highest envelope number of each sid, also after it left */
   #lastSeqs = new Map()
@@ -116,9 +109,23 @@ export class KeyExchange {
     return sid === this.#o.sid || (!this.#dropped && this.#trust.keysOf(sid) !== undefined)
   }
 
-  /** @param {string} sid */
+  /**
+   * Whether a member's identity is proven, and that it is there: old bundles and what was said under them are easily
+   * shown again.
+   *
+   * @param {string} sid
+   */
   verified(sid) {
-    return sid === this.#o.sid || this.#trust.verified(sid)
+    return sid === this.#o.sid || (this.present(sid) && this.#trust.verified(sid))
+  }
+
+  /**
+   * Whether a trusted member gave this session a key, which nobody can do in its name.
+   *
+   * @param {string} sid
+   */
+  present(sid) {
+    return this.#partners.get(sid)?.isPresent ?? false
   }
 
   /**
@@ -189,9 +196,7 @@ export class KeyExchange {
   requested(from) {
     return this.#do(async () => {
       const partner = this.#partners.get(from)
-      if (!partner || this.#now() - partner.answeredAt < ANSWER_INTERVAL_MS) return
-      partner.answeredAt = this.#now()
-      await this.#seal([from])
+      if (partner?.mayAnswer(this.#now())) await this.#seal([from])
     })
   }
 
@@ -221,9 +226,7 @@ export class KeyExchange {
       await this.#pass()
       const now = this.#now()
       if (this.#ownBundle.isDue(now)) await this.#refreshBundle(now)
-      for (const [sid, partner] of this.#partners) {
-        if (!partner.hasKey && now - partner.since >= FIRST_KEY_MS) this.#ask(sid, partner, 0)
-      }
+      for (const [sid, partner] of this.#partners) if (partner.isOverdue(now)) this.#ask(sid, partner, 0)
     })
   }
 
@@ -231,6 +234,7 @@ export class KeyExchange {
   drop() {
     this.#dropped = true
     for (const sid of this.#partners.keys()) this.#o.frames.forget(sid)
+    if (this.#own.wasUsed) this.#o.frames.silence()
     this.#partners.clear()
     this.#trust.clear()
     this.#own.wipe()
@@ -258,9 +262,7 @@ export class KeyExchange {
     const others = members.filter(({ sid }) => sid !== this.#o.sid)
     const trusted = await this.#trust.admit(others)
     if (this.#dropped) return []
-    for (const sid of trusted) {
-      this.#partners.set(sid, { since: this.#now(), hasKey: false, askedAt: -Infinity, answeredAt: -Infinity })
-    }
+    for (const sid of trusted) this.#partners.set(sid, new Partner(this.#now()))
     const early = this.#early.filter(({ from }) => this.#partners.has(from))
     this.#early = this.#early.filter(({ from }) => !this.#partners.has(from))
     for (const { from, body } of early) await this.#open(from, body)
@@ -287,6 +289,10 @@ export class KeyExchange {
       this.#partners.delete(sid)
       this.#o.frames.forget(sid)
       this.#own.lost(sid, reason, this.#now())
+    }
+    for (const [sid, partner] of this.#partners) {
+      partner.hasToRenew(this.#now())
+      this.#o.frames.outdate(sid)
     }
     await this.#pass()
   }
@@ -379,11 +385,13 @@ export class KeyExchange {
       this.#droppedEnvelopes += 1
       return
     }
-    partner.hasKey = true
     this.#lastSeqs.set(from, opened.seq)
     this.#o.frames.learn(from, opened.kid, opened.baseKey)
     opened.baseKey.wipe()
     this.#o.send('key.ack', { to: { sid: from }, d: { kid: opened.kid } })
+    const wasPresent = partner.isPresent
+    partner.gave(generationOf(opened.kid), this.#now())
+    if (!wasPresent) await this.#changed()
   }
 
   /**
@@ -392,9 +400,7 @@ export class KeyExchange {
    * @param {number} kid
    */
   #ask(sid, partner, kid) {
-    const now = this.#now()
-    if (this.#dropped || now - partner.askedAt < REQUEST_INTERVAL_MS) return
-    partner.askedAt = now
+    if (this.#dropped || !partner.mayAsk(this.#now())) return
     this.#o.send('key.request', { to: { sid }, d: { kid } })
   }
 

@@ -31,6 +31,11 @@ export class OwnKey {
     this.#bornAt = now
   }
 
+  /** Whether any key of this member was put to use. */
+  get wasUsed() {
+    return this.#inUse !== -1
+  }
+
   /** The key that members should hold. */
   get newest() {
     return this.#newest

@@ -12,6 +12,8 @@ import { AES_256_GCM_SHA512_128 as SUITE, decodeHeader, frameKey, openFrame, rat
 
 const MAX_STEPS_AHEAD = 64
 const OLD_KEY_MS = 10_000
+/** A key that someone held who is gone: its sender has a new one in use within three seconds, and this one is old then. */
+const OUTDATED_MS = 3_000 + OLD_KEY_MS
 const MAX_KEYS = 16
 /** More than an honest sender has keys on their way at once: it hands out its newest one only. */
 const MAX_WINDOWS = 256
@@ -38,6 +40,8 @@ export class ReceivingKeys {
   #held = new Map()
   /** @type {Map<number, ReplayWindow>} of keys held once: one that comes back opens nothing twice */
   #windows = new Map()
+  /** @type {Set<number>} generations that someone held who is gone */
+  #outdated = new Set()
   #timesForgotten = 0
   #speculateAfter = -Infinity
   #now
@@ -54,19 +58,35 @@ export class ReceivingKeys {
   }
 
   /**
-   * Takes over a key that its sender gave. Keys before it open frames for a while yet.
+   * Takes over a key that its sender gave. Keys before it open frames for a while yet. One that is held, and outdated,
+   * gets another while: its sender vouches for it.
    *
    * @param {number} kid
    * @param {Uint8Array} baseKey
    */
   async learn(kid, baseKey) {
-    if (this.#held.has(kid) || kid > MAX_KID) return
+    if (kid > MAX_KID) return
+    const held = this.#held.get(kid)
+    if (held) {
+      if (this.#outdated.has(generationOf(kid))) held.expires = Math.max(held.expires, this.#now() + OUTDATED_MS)
+      return
+    }
     const forgotten = this.#timesForgotten
     const key = await this.#prepare(kid, baseKey)
     if (forgotten !== this.#timesForgotten) return void baseKey.fill(0)
     if (this.#held.has(kid)) return
     this.#supersede((old) => !isLaterStep(old, kid))
+    if (this.#outdated.has(generationOf(kid))) key.expires = this.#now() + OUTDATED_MS
     this.#hold(kid, key)
+  }
+
+  /** Someone is gone who held these keys, or could have made them: they do not wait for a new one to come. */
+  outdate() {
+    const last = this.#now() + OUTDATED_MS
+    for (const [kid, held] of this.#held) {
+      this.#outdated.add(generationOf(kid))
+      held.expires = Math.min(held.expires, last)
+    }
   }
 
   /**

@@ -1,3 +1,4 @@
+import { Inbox } from './inbox.js'
 import { KeyExchange } from './keys.js'
 import { Paths } from './paths.js'
 import { Roster } from './roster.js'
@@ -42,6 +43,7 @@ export class Room {
   #o
   #keys
   #paths
+  #inbox
   #roster = new Roster()
 
   /**
@@ -49,9 +51,14 @@ export class Room {
    * @param {KeyExchange} keys
    */
   constructor(options, keys) {
-    const { sid: selfSid, signal, on, frames, iceTransportPolicy, tracks } = options
+    const { sid: selfSid, roomSecret, signal, on, frames, iceTransportPolicy, tracks } = options
     this.#o = options
     this.#keys = keys
+    this.#inbox = new Inbox({
+      isPresent: (sid) => keys.present(sid),
+      open: async (sid, body) => (await roomSecret?.openMessage(sid, body)) ?? null,
+      onMessage: on.message,
+    })
     this.#paths = new Paths(
       {
         selfSid,
@@ -89,10 +96,12 @@ export class Room {
       onChange: (code) => {
         on.members()
         on.code(code)
+        void made.#inbox.presenceChanged()
       },
       onBroken: () => on.ended('encryption_failed'),
     })
-    return new Room(options, keys)
+    const made = new Room(options, keys)
+    return made
   }
 
   get bundle() {
@@ -154,7 +163,7 @@ export class Room {
       case 'key.request':
         return void this.#keys.requested(from)
       case 'msg':
-        return void this.#message(from, d.body)
+        return void this.#inbox.take(from, d.body)
       case 'mute.request':
         return this.#o.on.muteRequest(d.kind)
       case 'turn':
@@ -299,15 +308,6 @@ export class Room {
     if (!name) return
     this.#roster.update(sid, { name })
     this.#o.on.members()
-  }
-
-  /**
-   * @param {string} from
-   * @param {string} body
-   */
-  async #message(from, body) {
-    const opened = await this.#o.roomSecret?.openMessage(from, body)
-    if (opened) this.#o.on.message(from, opened.data)
   }
 }
 

@@ -54,6 +54,11 @@ export class SendingKey {
     this.#counter = 0n
   }
 
+  /** Seals no further frames until there is another key. */
+  silence() {
+    this.#key = null
+  }
+
   /**
    * @param {Frame} frame
    * @returns {Promise<Bytes | null>} `null` for a frame that can't be sent: there is no key, it has sealed enough, or

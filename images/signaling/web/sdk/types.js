@@ -33,7 +33,7 @@
  * @property {string} name  Empty where the room has no secret, or where the name did not open.
  * @property {boolean} isSelf
  * @property {boolean} trusted  Its bundle verified, so it is given keys and its keys are accepted.
- * @property {boolean} verified  It proved the room secret, or `confirmCode()` covered its identity.
+ * @property {boolean} verified  It proved the room secret, or `confirmCode()` covered its identity; and that it is there.
  * @property {MediaState} state
  * @property {boolean} reconnecting
  *

@@ -1,7 +1,7 @@
 /**
  * The one worker of a call: every frame of every track goes through here, so that a key has one counter.
  *
- * Messages in: `use`, `learn`, `forget`, `release`. Messages out: `ready`, `report` once a second, `missing`, `broken`.
+ * Messages in: `use`, `silence`, `learn`, `outdate`, `forget`, `release`. Messages out: `ready`, `report` once a second, `missing`, `broken`.
  *
  * @typedef {{role: 'send' | 'receive', sid: string, source: import('./types.js').Source, place?: number}} Options
  *
@@ -73,10 +73,14 @@ async function handle(op, { sid, kid, baseKey, place }) {
   switch (op) {
     case 'use':
       return sending.use(kid, baseKey)
+    case 'silence':
+      return sending.silence()
     case 'learn':
       gone.delete(sid)
       await keysOf(sid).learn(kid, baseKey)
       return wake(sid)
+    case 'outdate':
+      return receiving.get(sid)?.outdate()
     case 'forget':
       gone.add(sid)
       return receiving.get(sid)?.forget()
