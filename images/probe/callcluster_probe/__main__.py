@@ -11,11 +11,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from callcluster_probe.e2ee.encode import CryptoError, unb64
-from callcluster_probe.probe import ProbeSettings, probe
+from callcluster_probe.probe import probe
 from callcluster_probe.report import as_json, as_text
+from callcluster_probe.scenario import ProbeSettings
 
 ROOM = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 MIN_SECRET_BYTES = 32
+MOST_MEMBERS = 16
+"""An offer must fit into a frame of signaling, and each member costs part of a core."""
 INTERRUPTED = 130
 
 
@@ -41,13 +44,21 @@ def _parse(argv: Sequence[str] | None) -> tuple[ProbeSettings, bool]:
     parser = argparse.ArgumentParser(
         prog="callcluster-probe",
         description=(
-            "Place a real encrypted call through a deployment: two headless members send each other video "
-            "and audio, and a third one without their room secret must decrypt nothing."
+            "Place a real encrypted call through a deployment: headless members send each other video and "
+            "audio, and one more without their room secret must decrypt nothing."
         ),
         epilog="Exit codes: 0 the call works, 1 it does not (one line says why), 2 wrong arguments.",
     )
     parser.add_argument(
         "--url", default="ws://localhost:3000", help="signaling server (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--members",
+        type=int,
+        choices=range(2, MOST_MEMBERS + 1),
+        metavar="N",
+        default=2,
+        help=f"of the call: two directly, three to {MOST_MEMBERS} through the SFU (default: %(default)d)",
     )
     parser.add_argument("--relay", action="store_true", help="let media go through TURN only")
     parser.add_argument(
@@ -61,7 +72,8 @@ def _parse(argv: Sequence[str] | None) -> tuple[ProbeSettings, bool]:
     parser.add_argument(
         "--timeout",
         type=_seconds,
-        help="seconds after which the call has failed, whatever happens (default: duration + 25)",
+        help="seconds after which the call has failed, whatever happens "
+        "(default: duration + 25, and 5 for each member from the third on)",
     )
     parser.add_argument("--room", help="room to call in (default: a random one)")
     parser.add_argument("--secret", help="room secret: the k of a join link (default: a random one)")
@@ -101,11 +113,12 @@ def _parse(argv: Sequence[str] | None) -> tuple[ProbeSettings, bool]:
         relay=arguments.relay,
         turn_transport=arguments.turn_transport,
         duration=arguments.duration,
-        timeout=arguments.timeout or arguments.duration + 25,
+        timeout=arguments.timeout or arguments.duration + 25 + 5 * (arguments.members - 2),
         room=arguments.room,
         secret=secret,
         token=arguments.token,
         jwt_secret=jwt_secret,
+        members=arguments.members,
     )
     return settings, arguments.json
 

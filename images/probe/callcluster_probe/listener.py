@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from callcluster_probe.e2ee.frames import Source
 
 
-class Listener(Protocol):
+class Listener:
     """Hears what happens to a member; all calls come in the event loop, and none may block.
 
     Who extends it says what it wants to hear, and does nothing about the rest.

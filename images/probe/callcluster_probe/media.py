@@ -62,8 +62,10 @@ class Camera:
 class Microphone:
     """Encodes a tone with Opus."""
 
-    def __init__(self, tone_hz: int) -> None:
+    def __init__(self, tone_hz: int, frame_samples: int = FRAME_SAMPLES) -> None:
+        self._frame_samples = frame_samples
         self._codec = CodecContext.create("libopus", "w")
+        self._codec.options = {"frame_duration": str(1_000 * frame_samples // SAMPLE_RATE)}
         self._codec.bit_rate = 32_000
         self._codec.format = "s16"
         self._codec.layout = "mono"
@@ -71,12 +73,12 @@ class Microphone:
         self._codec.time_base = AUDIO_TIME_BASE
         turn = 2 * math.pi * tone_hz / SAMPLE_RATE
         self._samples = array(
-            "h", (int(8_000 * math.sin(turn * n)) for n in range(FRAME_SAMPLES))
+            "h", (int(8_000 * math.sin(turn * n)) for n in range(frame_samples))
         ).tobytes()
 
     def sound(self, timestamp: int) -> list[bytes]:
-        """Encoded frames of the next 20 ms: one, but none at first, while the encoder looks ahead."""
-        frame = AudioFrame("s16", "mono", FRAME_SAMPLES)
+        """The next encoded frame: one, but none at first, while the encoder looks ahead."""
+        frame = AudioFrame("s16", "mono", self._frame_samples)
         frame.planes[0].update(self._samples)
         frame.sample_rate = SAMPLE_RATE
         frame.pts, frame.time_base = timestamp, AUDIO_TIME_BASE

@@ -145,6 +145,12 @@ class Member:
         if link and link.connection:
             link.connection.want_key_frame(source)
 
+    def fail_if_broken(self) -> None:
+        """Raise what ended the search for a route, which only a bug does."""
+        for link in self.links.values():
+            if link.connection:
+                link.connection.fail_if_broken()
+
     async def send_message(self, message: object) -> None:
         """Send an application message to the room; returns when the server has taken it.
 
