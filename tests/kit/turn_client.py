@@ -12,8 +12,8 @@ from typing import cast
 
 from callcluster_common import turn_credentials
 from callcluster_common.keyset import Key
+from callcluster_common.stun import Attribute, IPAddress, Message, Method
 from callcluster_turn.client import LongTermClient, allocate_attributes, lifetime_attribute
-from callcluster_turn.stun import Attribute, IPAddress, Message, Method
 
 Address = tuple[str, int]
 FIRST_CHANNEL = 0x4000

@@ -7,7 +7,8 @@ import logging
 import secrets
 from dataclasses import dataclass, field
 
-from callcluster_sfu import stun
+from callcluster_common import stun
+from callcluster_common.stun import Attribute, Kind, Message, Method, STUNError
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +64,29 @@ class Health:
             transport.close()
 
     async def _answers(self, transport: asyncio.DatagramTransport, received: asyncio.Queue[bytes]) -> bool:
-        transaction = secrets.token_bytes(12)
         ufrag, password = self._credentials.ufrag, self._credentials.password
+        # RFC 8445 section 7.2.2: the user fragment of the one who is asked, and that of the one who asks.
+        username = (Attribute.USERNAME, ufrag + b":health")
+        check = Message(Method.BINDING, Kind.REQUEST, (username,))
         for _ in range(TRIES):
-            transport.sendto(stun.check(transaction, ufrag, password))
+            transport.sendto(stun.encode(check, password))
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    while not stun.is_answer(await received.get(), transaction, password):
+                    while not _is_answer(await received.get(), check, password):
                         pass  # a late answer, or a stranger's
                 return True
             except TimeoutError:
                 continue
         return False
+
+
+def _is_answer(data: bytes, check: Message, password: bytes) -> bool:
+    """Whether ``data`` is the signed success to ``check``."""
+    try:
+        answer = stun.parse(data)
+    except STUNError:
+        return False
+    expected = (Method.BINDING, Kind.SUCCESS, check.transaction)
+    return (answer.method, answer.kind, answer.transaction) == expected and stun.is_authentic(
+        data, password
+    )

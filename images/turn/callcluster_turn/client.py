@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from callcluster_turn import stun
-from callcluster_turn.stun import Attribute, IPAddress, Kind, Message, Method, STUNError
+from callcluster_common import stun
+from callcluster_common.stun import Attribute, IPAddress, Kind, Message, Method, STUNError
 
 UDP_TRANSPORT = bytes([17, 0, 0, 0])
 """Value of REQUESTED-TRANSPORT (RFC 8656 section 18.7)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from callcluster_common.keyset import Key
-from callcluster_turn.stun import Attribute
+from callcluster_common.stun import Attribute
 from kit.eventually import eventually
 from kit.turn_agent import MakeAgent
 from kit.turn_client import TURNClient

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from callcluster_turn import stun
-from callcluster_turn.stun import Kind, Message, Method
+from callcluster_common import stun
+from callcluster_common.stun import Kind, Message, Method
 from cryptography import x509
 from kit.eventually import eventually
 from kit.turn_agent import AgentProcess, MakeAgent

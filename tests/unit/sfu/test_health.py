@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
-import struct
-import zlib
+import ipaddress
 from collections.abc import AsyncIterator, Callable
 from typing import cast
 
 import pytest
-from callcluster_sfu import health, stun
+from callcluster_common import stun
+from callcluster_common.stun import Attribute, Kind, Message, Method
+from callcluster_sfu import health
 from callcluster_sfu.health import Credentials, Health
 from kit.eventually import eventually
 
@@ -19,17 +18,22 @@ Answer = Callable[[bytes, Credentials], bytes | None]
 
 
 def success(request: bytes, credentials: Credentials, password: bytes | None = None) -> bytes:
-    """An answer as the plane writes it (RFC 8489)."""
+    """An answer as the plane writes it."""
+    asked = stun.parse(request)
+    address = stun.xor_address(ipaddress.ip_address("127.0.0.1"), 5000, asked.transaction)
+    mapped = (Attribute.XOR_MAPPED_ADDRESS, address)
+    answer = Message(Method.BINDING, Kind.SUCCESS, (mapped,), asked.transaction)
+    return stun.encode(answer, password or credentials.password)
 
-    def head(length: int) -> bytes:
-        return struct.pack("!HHI", stun.BINDING_SUCCESS, length, stun.COOKIE) + request[8:20]
 
-    address = struct.pack("!HHBBHI", 0x0020, 8, 0, 1, 0, 0)
-    key = password or credentials.password
-    digest = hmac.new(key, head(len(address) + 24) + address, hashlib.sha1).digest()
-    body = address + struct.pack("!HH", stun.MESSAGE_INTEGRITY, 20) + digest
-    whole = head(len(body) + 8) + body
-    return whole + struct.pack("!HHI", stun.FINGERPRINT, 4, zlib.crc32(whole) ^ stun.FINGERPRINT_XOR)
+def of_another_check(request: bytes, credentials: Credentials) -> bytes:
+    """A right answer, but to what nobody asks any more."""
+    return success(stun.encode(Message(Method.BINDING, Kind.REQUEST)), credentials)
+
+
+def unsigned(request: bytes, credentials: Credentials) -> bytes:
+    asked = stun.parse(request)
+    return stun.encode(Message(Method.BINDING, Kind.SUCCESS, (), asked.transaction))
 
 
 class Port(asyncio.DatagramProtocol):
@@ -89,7 +93,8 @@ async def test_a_port_that_answers_is_well_and_one_that_falls_silent_is_not(
     "lie",
     [
         lambda request, credentials: success(request, credentials, b"another password"),
-        lambda request, credentials: success(bytes(20), credentials),
+        of_another_check,
+        unsigned,
         lambda request, credentials: success(request, credentials)[:-4],
         lambda request, credentials: request,
         lambda request, credentials: b"",

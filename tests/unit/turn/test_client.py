@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 
-from callcluster_turn import stun
+from callcluster_common import stun
+from callcluster_common.stun import Attribute, Kind, Message, Method
 from callcluster_turn.client import LongTermClient
-from callcluster_turn.stun import Attribute, Kind, Message, Method
 
 REALM = b"calls.example"
 KEY = stun.long_term_key("user", "calls.example", "password")

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
-from callcluster_common import turn_credentials
+from callcluster_common import stun, turn_credentials
 from callcluster_common.keyset import Key
-from callcluster_turn import selfcheck, stun
+from callcluster_common.stun import Attribute, Kind, Message, Method
+from callcluster_turn import selfcheck
 from callcluster_turn.selfcheck import PeerPolicyError, SelfCheckError
-from callcluster_turn.stun import Attribute, Kind, Message, Method
 
 KEY = Key("k1", "s" * 40)
 REALM = "calls.example"

@@ -1,6 +1,6 @@
 """STUN and TURN messages (RFC 8489, RFC 8656): encode and parse, no I/O.
 
-Just enough of the protocol for an agent that checks its own server as a client would.
+Just enough of the protocol for a process that checks its own port as a client would.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class STUNError(ValueError):
 
 
 class Method(IntEnum):
-    """Methods that the agent and its tests use."""
+    """Methods that our processes and their tests use."""
 
     BINDING = 0x001
     ALLOCATE = 0x003
@@ -45,7 +45,7 @@ class Kind(IntEnum):
 
 
 class Attribute(IntEnum):
-    """Attribute types that the agent and its tests use."""
+    """Attribute types that our processes and their tests use."""
 
     USERNAME = 0x0006
     MESSAGE_INTEGRITY = 0x0008

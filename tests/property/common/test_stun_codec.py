@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from callcluster_turn import stun
-from callcluster_turn.stun import Attribute, Kind, Message, STUNError
+from callcluster_common import stun
+from callcluster_common.stun import Attribute, Kind, Message, STUNError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

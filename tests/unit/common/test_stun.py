@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from callcluster_turn import stun
-from callcluster_turn.stun import Attribute, Kind, Message, Method, STUNError
+from callcluster_common import stun
+from callcluster_common.stun import Attribute, Kind, Message, Method, STUNError
 
 SHORT_TERM_KEY = b"VOkJxbRl1RmTxUk/WvJxBt"
 
