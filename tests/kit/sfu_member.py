@@ -25,7 +25,7 @@ POLL_SECONDS = 0.02
 
 
 class Connection:
-    """One transport: sends a microphone, and receives each track that it is told of."""
+    """One transport: sends a microphone, and receives each sound that it is told of."""
 
     def __init__(self, member: SFUMember, route: str) -> None:
         self.route = route
@@ -122,8 +122,14 @@ class SFUMember(Member):
 
     @property
     def tracks(self) -> dict[str, str]:
-        """The sid of the sender of each track that there is."""
-        return {} if self.offered is None else {track.track: track.sid for track in self.offered.tracks}
+        """The sid of the sender of each sound that there is; others' pictures are not received."""
+        told = [] if self.offered is None else self.offered.tracks
+        return {track.track: track.sid for track in told if track.kind == "audio"}
+
+    @property
+    def muted(self) -> set[str]:
+        """Whose tracks are handed on to nobody."""
+        return set() if self.offered is None else {one.sid for one in self.offered.tracks if one.muted}
 
     def offer(self, frame: Offer) -> None:
         self._post(frame)

@@ -41,6 +41,9 @@
 
   const b64 = (text) => (text ? Uint8Array.from(atob(text), (character) => character.charCodeAt(0)) : null)
 
+  const SOUND_AND_PICTURE = { audio: true, video: { width: 320, height: 240, frameRate: 15 } }
+
+  /** `media`: true, false, or what `getUserMedia` takes. */
   window.join = async ({ secret, media = true, ...options }) => {
     const { Call } = await import('/sdk/index.js')
     const { FrameCrypto } = await import('/sdk/frame_crypto.js')
@@ -60,10 +63,11 @@
     call.addEventListener('mute-request', ({ detail }) => seen.muteRequests.push(detail.kind))
     call.addEventListener('track', ({ detail }) => show(detail))
     if (media) {
-      const stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240, frameRate: 15 } })
-      await call.setTrack('mic', stream.getAudioTracks()[0])
-      await call.setTrack('cam', stream.getVideoTracks()[0])
-      await call.setState({ audio: true, video: true })
+      const stream = await navigator.mediaDevices.getUserMedia(media === true ? SOUND_AND_PICTURE : media)
+      const [[mic = null], [cam = null]] = [stream.getAudioTracks(), stream.getVideoTracks()]
+      await call.setTrack('mic', mic)
+      await call.setTrack('cam', cam)
+      await call.setState({ audio: !!mic, video: !!cam })
     }
     await call.join()
     return call.selfSid

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
+import pytest_asyncio
+from browser.sdk.tabs import SECRET
 from kit.redis_server import RedisServer
+from kit.sfu_member import SFUMember
 from kit.sfu_process import SFUProcess, sfu
 from kit.signaling_server import SignalingProcess, signaling
+
+Meeter = Callable[[], Awaitable[SFUMember]]
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +39,10 @@ def server(redis: RedisServer) -> Iterator[SignalingProcess]:
 def forwarder(redis: RedisServer, server: SignalingProcess) -> Iterator[SFUProcess]:
     with sfu(redis.url) as process:
         yield process
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def meet(server: SignalingProcess, room: str) -> AsyncIterator[Meeter]:
+    """Brings members into the room that are no tabs: they send sound, to an SFU alone."""
+    async with AsyncExitStack() as members:
+        yield lambda: members.enter_async_context(SFUMember(server.url, room, SECRET))
