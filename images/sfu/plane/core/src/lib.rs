@@ -12,6 +12,7 @@ pub mod ice;
 pub mod ids;
 pub mod media;
 pub mod net;
+pub mod news;
 pub mod outbox;
 pub mod peer;
 pub mod plane;

@@ -10,15 +10,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::command::{Command, Event, Refusal};
-use crate::net::{Receiver, SendCounters, Sender, Socket, Wake};
-use crate::plane::{Config, Counters, Plane, TICK};
+use crate::command::Command;
+use crate::net::{Receiver, Sender, Socket, Wake};
+pub use crate::news::News;
+use crate::news::Queue;
+use crate::plane::{Config, Plane, TICK};
 use crate::time::{Origin, Time};
 
 /// Datagrams of one batch.
 const BATCH: usize = 64;
-/// News that wait for the control half; what is above is counted and lost.
-const MAX_NEWS: usize = 65_536;
+/// State of which the last word alone counts waits so long until the control half is woken for it.
+const QUIET: Duration = Duration::from_millis(200);
+/// How long a datagram may wait, at the most, for others that leave with it: one message to each subscriber, and one
+/// wake-up, then do for what came on several.
+const HOLD: Duration = Duration::from_millis(2);
+/// Only what is worth it waits: turns that send so many datagrams and follow each other so closely.
+const WORTH: u64 = 16;
+const CLOSE: Duration = Duration::from_millis(4);
 /// How long an idle plane sleeps.
 const IDLE: Duration = Duration::from_secs(1);
 /// A kernel stamp older than this is no arrival time: the wall clock was set.
@@ -35,45 +43,10 @@ pub struct Settings {
     pub offload: bool,
 }
 
-/// What the worker tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
-    /// Something happened.
-    Event(Event),
-    /// The order with this token was carried out, or not.
-    Answer {
-        /// As given with the order.
-        token: u64,
-        /// The plane's word.
-        outcome: Result<(), Refusal>,
-    },
-    /// What [`Worker::ask_statistics`] asked for.
-    Statistics {
-        /// As given with the question.
-        token: u64,
-        /// How many peers there are.
-        peers: usize,
-        /// The plane's counts.
-        plane: Counters,
-        /// The socket's counts.
-        socket: SendCounters,
-    },
-    /// So many news were lost, for nobody fetched them.
-    Lost(u64),
-    /// The socket failed, or the plane did; the worker has ended.
-    Failed,
-}
-
 enum Order {
     Command(u64, Box<Command>),
     Statistics(u64),
     Close,
-}
-
-#[derive(Default)]
-struct Queue {
-    news: Vec<News>,
-    lost: u64,
 }
 
 /// What the two sides share.
@@ -112,6 +85,8 @@ impl Worker {
             shared: shared.clone(),
             inbox,
             next_tick: Time::ZERO,
+            next_quiet: Time::ZERO,
+            busy: Time::ZERO,
         };
         let thread = std::thread::Builder::new().name("plane".into()).spawn(move || {
             // A panic has been printed by then; the control half has to hear of it as of any other failure.
@@ -141,13 +116,7 @@ impl Worker {
     /// All news since the last call. [`Worker::as_raw_fd`] is readable while there are some.
     pub fn news(&self) -> Vec<News> {
         self.shared.has_news.clear();
-        let mut queue = self.shared.queue();
-        let lost = std::mem::take(&mut queue.lost);
-        let mut news = std::mem::take(&mut queue.news);
-        if lost > 0 {
-            news.push(News::Lost(lost));
-        }
-        news
+        self.shared.queue().take()
     }
 
     /// Ends the thread and frees the port.
@@ -187,17 +156,17 @@ impl Shared {
 
     fn tell(&self, news: impl IntoIterator<Item = News>) {
         let mut queue = self.queue();
-        let was_empty = queue.news.is_empty() && queue.lost == 0;
-        for one in news {
-            if queue.news.len() < MAX_NEWS {
-                queue.news.push(one);
-            } else {
-                queue.lost += 1;
-            }
-        }
-        let has_some = !queue.news.is_empty();
+        let mut wakes = false;
+        news.into_iter().for_each(|one| wakes |= queue.put(one));
         drop(queue);
-        if was_empty && has_some {
+        if wakes {
+            self.has_news.wake();
+        }
+    }
+
+    /// Wakes the control half for state that waits.
+    fn tell_quiet(&self) {
+        if self.queue().has_quiet() {
             self.has_news.wake();
         }
     }
@@ -213,6 +182,10 @@ struct Run {
     shared: Arc<Shared>,
     inbox: mpsc::Receiver<Order>,
     next_tick: Time,
+    /// When the control half is woken next for state that waits.
+    next_quiet: Time,
+    /// When the last turn that was worth a wait began.
+    busy: Time,
 }
 
 impl Run {
@@ -222,25 +195,45 @@ impl Run {
             if !self.obey() {
                 return Ok(());
             }
-            let now = self.origin.time();
-            if now >= self.next_tick {
-                self.plane.tick(now, &mut self.sender);
-                self.next_tick = now + TICK;
+            let begun = self.origin.time();
+            let sent = self.plane.counters().media_out;
+            if begun >= self.next_tick {
+                self.plane.tick(begun, &mut self.sender);
+                self.next_tick = begun + TICK;
             }
             self.receive()?;
-            self.report();
+            self.report(begun);
             self.sender.flush();
             // After a full batch there is probably more, which needs no waiting for.
-            if !self.receiver.is_full() {
+            if !self.receiver.is_full() && !self.hold(begun, self.plane.counters().media_out - sent) {
                 self.wait()?;
             }
         }
     }
 
-    fn report(&mut self) {
+    /// Lets datagrams come together after a turn that sent `sent`; false when it is not worth it.
+    fn hold(&mut self, begun: Time, sent: u64) -> bool {
+        if sent < WORTH {
+            return false;
+        }
+        let is_close = begun.since(std::mem::replace(&mut self.busy, begun)) < CLOSE;
+        // What comes right now waits for the rest of the hold and then for its own turn, which may be as long.
+        let rest = HOLD.saturating_sub(2 * self.origin.time().since(begun));
+        if !is_close || rest.is_zero() {
+            return false;
+        }
+        std::thread::sleep(rest);
+        true
+    }
+
+    fn report(&mut self, now: Time) {
         let mut events = self.plane.events().peekable();
         if events.peek().is_some() {
             self.shared.tell(events.map(News::Event));
+        }
+        if now >= self.next_quiet {
+            self.next_quiet = now + QUIET;
+            self.shared.tell_quiet();
         }
     }
 
@@ -286,7 +279,10 @@ impl Run {
                     self.sender.flush();
                     return false;
                 }
-                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Empty) => {
+                    self.plane.settle(self.origin.time());
+                    return true;
+                }
             }
         }
     }

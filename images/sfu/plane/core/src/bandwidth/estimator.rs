@@ -27,6 +27,11 @@ const LOSS_INTERVAL: Duration = Duration::from_millis(500);
 const LOSS_SAMPLE: u32 = 20;
 /// Without feedback for so long the estimate is history.
 const FRESH: Duration = Duration::from_secs(1);
+/// Who reported before, and leaves what it is sent unanswered for so long, may have lost its link: the estimate
+/// halves every second, and doubles every second once reports are back, until it is what it was.
+const SILENCE: Duration = Duration::from_millis(1500);
+const FADING: f64 = 0.5;
+const RECOVERY: f64 = 2.0;
 /// One back-off has to show before the next.
 const BACK_OFF_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -45,6 +50,13 @@ pub struct Estimator {
     losses_judged: Time,
     is_losing: bool,
     is_untried: bool,
+    /// What had been sent by the last tick, and when that last grew.
+    sent: (u64, Time),
+    /// Since when nothing is answered of what was sent.
+    unanswered: Option<Time>,
+    /// The estimate, and whether it was untried, before it began to fade; and when it last did.
+    before: Option<(f64, bool)>,
+    faded: Time,
 }
 
 impl Default for Estimator {
@@ -61,6 +73,10 @@ impl Default for Estimator {
             losses_judged: Time::ZERO,
             is_losing: false,
             is_untried: true,
+            sent: (0, Time::ZERO),
+            unanswered: None,
+            before: None,
+            faded: Time::ZERO,
         }
     }
 }
@@ -81,8 +97,31 @@ impl Estimator {
         self.is_untried
     }
 
+    /// To be called every tick with the bytes that were sent since the start: the estimate fades while none of
+    /// them is answered.
+    pub fn tick(&mut self, now: Time, sent: u64) {
+        if sent != self.sent.0 {
+            self.sent = (sent, now);
+            self.unanswered.get_or_insert(now);
+        }
+        let is_sending = now.since(self.sent.1) < SILENCE;
+        let Some(silent) = self.unanswered.map(|since| since + SILENCE).filter(|silent| now >= *silent) else {
+            return;
+        };
+        // Who never reported may be unable to.
+        if !is_sending || self.updated.is_none() {
+            return;
+        }
+        let elapsed = now.since(self.faded.max(silent)).min(SILENCE);
+        self.faded = now;
+        self.before.get_or_insert((self.estimate, self.is_untried));
+        self.is_untried = false;
+        self.estimate = (self.estimate * FADING.powf(elapsed.as_secs_f64())).max(LIMITS.0);
+    }
+
     /// Takes the fates of packets that one feedback told.
     pub fn feedback(&mut self, now: Time, departures: &[Departure]) {
+        self.unanswered = None;
         for departure in departures {
             self.expected += u32::from(!departure.was_missing);
             match departure.arrived {
@@ -112,6 +151,7 @@ impl Estimator {
             return;
         }
         self.backed_off = Some(now);
+        self.before = None;
         self.is_untried = false;
         self.limit = Some(arriving);
         self.estimate = self.estimate.min(BACK_OFF * arriving);
@@ -121,14 +161,18 @@ impl Estimator {
         self.limit = self.limit.filter(|limit| arriving < NEAR.1 * limit);
         let is_near = self.limit.is_some_and(|limit| self.estimate > NEAR.0 * limit);
         let seconds = elapsed.as_secs_f64();
-        let growth = match (is_near, self.is_untried) {
-            (true, _) => NEAR_GROWTH,
-            (false, true) => FIRST_GROWTH,
-            (false, false) => GROWTH,
+        let growth = match (self.before, is_near, self.is_untried) {
+            (Some(_), ..) => RECOVERY,
+            (None, true, _) => NEAR_GROWTH,
+            (None, false, true) => FIRST_GROWTH,
+            (None, false, false) => GROWTH,
         };
         let grown = self.estimate * growth.powf(seconds);
         // An estimate that is already above what is sent stays: less was sent, not less carried.
         self.estimate = grown.min((HEADROOM * arriving + HEADROOM_BASE).max(self.estimate));
+        if let Some((before, was_untried)) = self.before.take_if(|(before, _)| self.estimate >= *before) {
+            (self.estimate, self.is_untried) = (before, was_untried);
+        }
     }
 
     fn judge_losses(&mut self, now: Time, arriving: f64) {
@@ -139,6 +183,7 @@ impl Estimator {
         (self.expected, self.lost, self.losses_judged) = (0, 0, now);
         self.is_losing = share > LOSS;
         if self.is_losing {
+            self.before = None;
             self.is_untried = false;
             self.limit = Some(arriving);
             self.estimate *= 1.0 - share / 2.0;

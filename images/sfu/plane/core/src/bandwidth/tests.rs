@@ -109,3 +109,41 @@ fn what_was_never_tried_is_not_promised() {
     let found = run(&mut estimator, &mut Link::new(50_000_000.0, 0.0), 1.0, 60.0, 1_000_000.0);
     assert!((1_000_000.0..1_600_000.0).contains(&found), "{found}");
 }
+
+/// Ticks from second `start` to second `end`, with something sent at each tick.
+fn ticks(estimator: &mut Estimator, start: u64, end: u64) {
+    for step in 100 * start..100 * end {
+        estimator.tick(Time::from_millis(10 * step), step);
+    }
+}
+
+#[test]
+fn an_estimate_fades_while_nothing_is_answered_and_is_soon_what_it_was() {
+    let mut estimator = Estimator::default();
+    let mut link = Link::new(4_000_000.0, 0.0);
+    run(&mut estimator, &mut link, 1.0, 40.0, 2_000_000.0);
+    let before = estimator.bits_per_second();
+    assert!(before > 1_000_000, "{before}");
+    ticks(&mut estimator, 41, 42);
+    assert_eq!(estimator.bits_per_second(), before, "feedback is only late");
+    ticks(&mut estimator, 42, 45);
+    let faded = estimator.bits_per_second();
+    assert!(faded < before / 4, "{faded} of {before}");
+    ticks(&mut estimator, 45, 60);
+    assert_eq!(estimator.bits_per_second(), 30_000);
+    run(&mut estimator, &mut link, 60.0, 10.0, 2_000_000.0);
+    let after = estimator.bits_per_second();
+    assert!(2 * after > before, "{after} of {before}");
+}
+
+#[test]
+fn an_estimate_stays_while_nothing_is_sent_or_nothing_was_ever_reported() {
+    let mut idle = Estimator::default();
+    run(&mut idle, &mut Link::new(4_000_000.0, 0.0), 1.0, 20.0, 2_000_000.0);
+    let before = idle.bits_per_second();
+    (2100..6000).for_each(|step| idle.tick(Time::from_millis(10 * step), 7));
+    assert_eq!(idle.bits_per_second(), before);
+    let mut mute = Estimator::default();
+    ticks(&mut mute, 1, 60);
+    assert_eq!(mute.bits_per_second(), Estimator::default().bits_per_second());
+}

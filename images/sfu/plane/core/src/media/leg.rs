@@ -10,8 +10,8 @@ use crate::feedback::Plea;
 use crate::ids::{LegId, PeerId};
 use crate::time::{Time, ntp_duration};
 
-/// Retransmissions that one subscriber can have of one track between two ticks.
-const REPAIRS_PER_TICK: u32 = 16;
+/// Retransmissions that one subscriber can have of one track, and in which time.
+const REPAIRS: (u32, Duration) = (16, Duration::from_millis(10));
 /// Sender reports that a receiver report may still refer to.
 const REPORTS_KEPT: usize = 4;
 /// A switch whose timestamps jump further than this ahead of the clock is not believed.
@@ -57,6 +57,8 @@ pub struct Leg {
     target: Option<u8>,
     rewriter: Rewriter,
     rtx_next: u64,
+    /// Since when `repairs_left` counts.
+    repairs_since: Time,
     repairs_left: u32,
     newest: Option<Newest>,
     packets: u32,
@@ -87,7 +89,8 @@ impl Leg {
             // Both below 2^15, so that a lost first packet is not taken for a rollover (RFC 3711 section 3.3.1).
             rewriter: Rewriter::new(1),
             rtx_next: 1,
-            repairs_left: REPAIRS_PER_TICK,
+            repairs_since: Time::ZERO,
+            repairs_left: REPAIRS.0,
             newest: None,
             packets: 0,
             octets: 0,
@@ -157,9 +160,12 @@ impl Leg {
     }
 
     /// The packet that a retransmission request names; `None` for what was never sent, and above the budget.
-    pub fn repair(&mut self, sequence: u16) -> Option<Place> {
+    pub fn repair(&mut self, now: Time, sequence: u16) -> Option<Place> {
         let newest = self.newest?.outgoing;
         let place = self.rewriter.find(crate::rtp::unwrap(newest, sequence))?;
+        if now.since(self.repairs_since) >= REPAIRS.1 {
+            (self.repairs_since, self.repairs_left) = (now, REPAIRS.0);
+        }
         self.repairs_left = self.repairs_left.checked_sub(1)?;
         Some(place)
     }
@@ -168,11 +174,6 @@ impl Leg {
     pub fn next_repair(&mut self) -> u64 {
         self.rtx_next += 1;
         self.rtx_next - 1
-    }
-
-    /// A new tick: the budget for retransmissions is whole again.
-    pub fn tick(&mut self) {
-        self.repairs_left = REPAIRS_PER_TICK;
     }
 
     /// What a sender report says now: NTP time in the publisher's clock, RTP time, packets, octets. `None` until
@@ -326,13 +327,13 @@ mod tests {
     #[test]
     fn repairs_are_limited_and_only_for_what_was_sent() {
         let (mut leg, encodings) = (leg(), encodings());
-        assert!(leg.repair(1).is_none());
+        let at = Time::from_millis;
+        assert!(leg.repair(at(100), 1).is_none());
         leg.place(Time::ZERO, 0, &packet(10, 0, true, 0), &encodings).unwrap();
-        assert_eq!(leg.repair(1).unwrap().incoming, 10);
-        assert!(leg.repair(2).is_none());
-        assert_eq!((0..200).filter(|_| leg.repair(1).is_some()).count(), 15);
-        leg.tick();
-        assert!(leg.repair(1).is_some());
+        assert_eq!(leg.repair(at(100), 1).unwrap().incoming, 10);
+        assert!(leg.repair(at(100), 2).is_none());
+        assert_eq!((0..200).filter(|_| leg.repair(at(109), 1).is_some()).count(), 15);
+        assert!(leg.repair(at(110), 1).is_some());
     }
 
     #[test]

@@ -72,6 +72,12 @@ impl Plane {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let departures = peer.departures.feedback(feedback);
         peer.estimator.feedback(now, &departures);
+        self.tell_estimate(id, now);
+    }
+
+    /// Lets a subscriber's share follow its estimate, and tells the estimate when it is due.
+    pub(super) fn tell_estimate(&mut self, id: PeerId, now: Time) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
         let estimate = peer.estimator.bits_per_second();
         if estimate < peer.taken {
             peer.choice_due = now;

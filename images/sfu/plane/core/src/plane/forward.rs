@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Counters, Plane};
 use crate::command::Event;
-use crate::ids::LegId;
+use crate::ids::{LegId, PeerId, TrackId};
 use crate::media::{Fresh, Leg, Place, Stored, Track};
 use crate::outbox::{MAX_DATAGRAM, Outbox};
 use crate::peer::Peer;
@@ -31,32 +31,50 @@ struct Outgoing {
 }
 
 impl Plane {
-    /// Forwards what came since the last call: leg by leg, so that datagrams for one subscriber are neighbours.
+    /// Forwards what came since the last call: subscriber by subscriber, so that datagrams for one are neighbours.
     pub fn flush(&mut self, now: Time, out: &mut impl Outbox) {
-        while let Some(id) = self.dirty.pop() {
-            let Some(track) = self.tracks.get_mut(&id) else { continue };
-            let Track { legs, encodings, fresh, .. } = track;
-            for leg in legs {
-                let Some(peer) = self.peers.get_mut(&leg.spec.peer) else { continue };
-                let Some(to) = peer.agent.selected().filter(|_| peer.sender.is_some()) else { continue };
-                let before = leg.encoding();
-                for Fresh { encoding, index } in fresh.iter().copied() {
-                    let history = encodings[usize::from(encoding)].history();
-                    let Some(stored) = history.and_then(|history| history.get(index)) else { continue };
-                    if stored.payload.is_empty() {
-                        leg.skip(encoding, index);
-                    } else if let Some(place) = leg.place(now, encoding, stored.packet, encodings) {
-                        forward(leg, peer, to, now, &place, &stored, &mut self.counters, out);
-                    }
-                }
-                match leg.encoding() {
-                    Some(encoding) if before != Some(encoding) => {
-                        self.events.push(Event::Switched { leg: leg.spec.id, encoding });
-                    }
-                    _ => {}
-                }
+        for id in &self.dirty {
+            let Some(track) = self.tracks.get(id) else { continue };
+            let due = (0..).zip(&track.legs);
+            // Video first: one message can hold many datagrams of one size and then a shorter one.
+            self.due.extend(due.map(|(at, leg)| (leg.spec.peer, !track.codec.is_video(), *id, at)));
+        }
+        if self.dirty.len() > 1 {
+            self.due.sort_unstable();
+        }
+        let mut due = std::mem::take(&mut self.due);
+        for (peer, _, track, at) in due.drain(..) {
+            self.forward_fresh(peer, track, at, now, out);
+        }
+        self.due = due;
+        for id in self.dirty.drain(..) {
+            if let Some(track) = self.tracks.get_mut(&id) {
+                track.fresh.clear();
             }
-            fresh.clear();
+        }
+    }
+
+    /// Forwards what came of one track to the subscriber of the leg at a place in it.
+    fn forward_fresh(&mut self, peer: PeerId, track: TrackId, at: usize, now: Time, out: &mut impl Outbox) {
+        let Some(peer) = self.peers.get_mut(&peer) else { return };
+        let Some(to) = peer.agent.selected().filter(|_| peer.sender.is_some()) else { return };
+        let Some(Track { legs, encodings, fresh, .. }) = self.tracks.get_mut(&track) else { return };
+        let leg = &mut legs[at];
+        let before = leg.encoding();
+        for Fresh { encoding, index } in fresh.iter().copied() {
+            let history = encodings[usize::from(encoding)].history();
+            let Some(stored) = history.and_then(|history| history.get(index)) else { continue };
+            if stored.payload.is_empty() {
+                leg.skip(encoding, index);
+            } else if let Some(place) = leg.place(now, encoding, stored.packet, encodings) {
+                forward(leg, peer, to, now, &place, &stored, &mut self.counters, out);
+            }
+        }
+        match leg.encoding() {
+            Some(encoding) if before != Some(encoding) => {
+                self.events.push(Event::Switched { leg: leg.spec.id, encoding });
+            }
+            _ => {}
         }
     }
 
@@ -75,7 +93,7 @@ impl Plane {
         let leg = &mut track.legs[at];
         let Some((ssrc, payload_type)) = leg.spec.rtx else { return };
         for sequence in sequences {
-            let Some(place) = leg.repair(sequence) else { continue };
+            let Some(place) = leg.repair(now, sequence) else { continue };
             let history = track.encodings[usize::from(place.encoding)].history();
             let kept = history.and_then(|history| history.get(place.incoming));
             let Some(stored) = kept.filter(|stored| !stored.payload.is_empty()) else { continue };

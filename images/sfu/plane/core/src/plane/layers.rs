@@ -25,6 +25,14 @@ struct Candidate {
 }
 
 impl Plane {
+    /// Chooses for every subscriber whose legs were ordered since the last call: once, however many orders there
+    /// were.
+    pub fn settle(&mut self, now: Time) {
+        for id in std::mem::take(&mut self.unsettled) {
+            self.choose(id, now);
+        }
+    }
+
     pub(super) fn tick_layers(&mut self, id: PeerId, now: Time) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if peer.legs.is_empty() {
@@ -35,7 +43,7 @@ impl Plane {
     }
 
     /// Divides the link to `id`: audio always, then videos by [`allocate`].
-    pub(super) fn choose(&mut self, id: PeerId, now: Time) {
+    fn choose(&mut self, id: PeerId, now: Time) {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.choice_due = now + CHOICE;
         let mut audio = 0;
@@ -46,7 +54,8 @@ impl Plane {
                 candidates.extend(candidate(track, leg, state, now));
             } else if let Some(leg) = state.leg_mut(leg) {
                 leg.aim(leg.wish.map(|_| 0));
-                audio += leg.wish.map_or(0, |_| state.encodings[0].bitrate.bits_per_second(now));
+                let is_taken = leg.wish.is_some() && state.encodings[0].is_live(now);
+                audio += if is_taken { state.encodings[0].bitrate.bits_per_second(now) } else { 0 };
             }
         }
         // The map's order is none.

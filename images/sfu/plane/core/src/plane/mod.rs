@@ -12,7 +12,7 @@ pub use tick::TICK;
 
 use std::net::SocketAddr;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::command::{Event, Parting};
 use crate::demux::Protocol;
@@ -68,6 +68,11 @@ pub struct Plane {
     addresses: FxHashMap<SocketAddr, PeerId>,
     /// Tracks with packets for the next flush.
     dirty: Vec<TrackId>,
+    /// The next flush's work: subscriber, whether it is audio, track, place of the leg in the track. Empty between
+    /// flushes.
+    due: Vec<(PeerId, bool, TrackId, usize)>,
+    /// Subscribers whose legs were ordered since the last [`Plane::settle`].
+    unsettled: FxHashSet<PeerId>,
     events: Vec<Event>,
     counters: Counters,
 }
@@ -84,6 +89,8 @@ impl Plane {
             ufrags: std::collections::HashMap::new(),
             addresses: FxHashMap::default(),
             dirty: Vec::new(),
+            due: Vec::new(),
+            unsettled: FxHashSet::default(),
             events: Vec::new(),
             counters: Counters::default(),
         }

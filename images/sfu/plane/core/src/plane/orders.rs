@@ -17,7 +17,7 @@ const MAX_TRACKS: usize = 64;
 const MAX_LEGS: usize = 1024;
 
 impl Plane {
-    /// Carries out an order.
+    /// Carries out an order. What subscribers get changes with the next [`Plane::settle`].
     ///
     /// # Errors
     /// See [`Refusal`]; then nothing has changed.
@@ -36,8 +36,8 @@ impl Plane {
             }
             Command::AddTrack(spec) => self.add_track(spec),
             Command::RemoveTrack(track) => self.remove_track(track),
-            Command::AddLeg { track, spec, wish } => self.add_leg(now, track, spec, wish),
-            Command::AimLeg { leg, wish } => self.aim_leg(now, leg, wish),
+            Command::AddLeg { track, spec, wish } => self.add_leg(track, spec, wish),
+            Command::AimLeg { leg, wish } => self.aim_leg(leg, wish),
             Command::RemoveLeg(leg) => self.remove_leg(leg),
             Command::RequestKeyFrame(track) => {
                 let track = self.tracks.get_mut(&track).ok_or(Refusal::UnknownName)?;
@@ -157,7 +157,7 @@ impl Plane {
         }
     }
 
-    fn add_leg(&mut self, now: Time, id: TrackId, spec: LegSpec, wish: Option<Wish>) -> Result<(), Refusal> {
+    fn add_leg(&mut self, id: TrackId, spec: LegSpec, wish: Option<Wish>) -> Result<(), Refusal> {
         let track = self.tracks.get_mut(&id).ok_or(Refusal::UnknownName)?;
         let peer = self.peers.get_mut(&spec.peer).ok_or(Refusal::UnknownName)?;
         if self.legs.contains_key(&spec.id) {
@@ -172,18 +172,16 @@ impl Plane {
         }
         peer.legs.insert(spec.ssrc, (id, spec.id));
         self.legs.insert(spec.id, id);
-        let subscriber = spec.peer;
+        self.unsettled.insert(spec.peer);
         track.add_leg(Leg::new(spec, wish));
-        self.choose(subscriber, now);
         Ok(())
     }
 
-    fn aim_leg(&mut self, now: Time, id: LegId, wish: Option<Wish>) -> Result<(), Refusal> {
+    fn aim_leg(&mut self, id: LegId, wish: Option<Wish>) -> Result<(), Refusal> {
         let track = self.legs.get(&id).and_then(|track| self.tracks.get_mut(track));
         let leg = track.and_then(|track| track.leg_mut(id)).ok_or(Refusal::UnknownName)?;
         leg.wish = wish;
-        let subscriber = leg.spec.peer;
-        self.choose(subscriber, now);
+        self.unsettled.insert(leg.spec.peer);
         Ok(())
     }
 

@@ -38,6 +38,7 @@ impl Plane {
             self.tick_transport(id, now, out);
             self.tick_publisher(id, now, out);
             self.tick_reports(id, now, out);
+            self.tick_estimate(id, now);
             self.tick_layers(id, now);
             self.tick_filling(id, now, out);
         }
@@ -64,13 +65,12 @@ impl Plane {
         let mut packets: Vec<Box<dyn Packet>> = Vec::new();
         for at in 0..peer.tracks.len() {
             let Some(track) = self.tracks.get_mut(&peer.tracks[at]) else { continue };
-            track.legs.iter_mut().for_each(|leg| leg.tick());
             if let Some(loudness) = track.loudness.take(now) {
                 self.events.push(Event::Loudness { track: peer.tracks[at], loudness });
             }
-            for encoding in &mut track.encodings {
+            for encoding in track.encodings.iter_mut().filter(|encoding| encoding.is_live(now)) {
                 encoding.bitrate.sample(now);
-                let Some(media_ssrc) = encoding.ssrc.filter(|_| encoding.is_live(now)) else { continue };
+                let Some(media_ssrc) = encoding.ssrc else { continue };
                 if encoding.requests.due(now) {
                     self.counters.key_frame_requests += 1;
                     packets.push(Box::new(PictureLossIndication { sender_ssrc: OWN_SSRC, media_ssrc }));
@@ -91,6 +91,16 @@ impl Plane {
             for feedback in peer.arrivals.take(OWN_SSRC, media_ssrc) {
                 control::send(peer, &[Box::new(feedback)], out);
             }
+        }
+    }
+
+    /// An estimate that nobody renews.
+    fn tick_estimate(&mut self, id: PeerId, now: Time) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let before = peer.estimator.bits_per_second();
+        peer.estimator.tick(now, peer.departures.bytes());
+        if peer.estimator.bits_per_second() != before {
+            self.tell_estimate(id, now);
         }
     }
 

@@ -71,3 +71,29 @@ fn forwarding_allocates_nothing_in_the_steady_state() {
     assert_eq!(COUNT.get() - before, 0);
     assert_eq!(sink.count, 30_000);
 }
+
+#[test]
+fn orders_that_come_together_are_settled_together() {
+    let mut world = World::new();
+    let (alice, bob) = (world.client(1), world.client(2));
+    for track in 1..=50 {
+        world.video(track, &alice, &[track]);
+        world.receive(alice.address, alice.frame(track, 0, true));
+        world.leg(track, track, &bob);
+    }
+    let aim = |world: &mut World, leg: u32, highest: u8| {
+        let order = Command::AimLeg { leg: LegId(leg), wish: wish(highest) };
+        world.plane.command(world.now, order, &mut Sent::new()).unwrap();
+    };
+    // A choice among legs gathers them; an order by itself only notes whose they are.
+    let before = COUNT.get();
+    (1..=50).for_each(|leg| aim(&mut world, leg, 0));
+    let ordered = COUNT.get() - before;
+    world.plane.settle(world.now);
+    let settled = COUNT.get() - before - ordered;
+    assert!(settled > 1, "choices are counted: {settled}");
+    assert!(ordered <= 1, "{ordered}");
+    let before = COUNT.get();
+    world.plane.settle(world.now);
+    assert_eq!(COUNT.get(), before, "nothing is left to do");
+}

@@ -91,8 +91,11 @@ impl World {
         Self { plane: Plane::new(config, Origin::now()), now: Time::from_millis(100_000), out: Sent::new() }
     }
 
+    /// Gives one order, and lets it take effect as the worker does after those that came together.
     fn order(&mut self, command: Command) -> Result<(), Refusal> {
-        self.plane.command(self.now, command, &mut self.out)
+        let outcome = self.plane.command(self.now, command, &mut self.out);
+        self.plane.settle(self.now);
+        outcome
     }
 
     fn receive(&mut self, from: SocketAddr, mut datagram: Vec<u8>) {
