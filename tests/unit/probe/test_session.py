@@ -242,6 +242,33 @@ def test_a_drain_moves_the_session_before_the_old_socket_goes(driven):
     assert not driven.session.ended
 
 
+def test_being_replaced_by_its_own_next_socket_ends_nothing(driven):
+    driven.join()
+    old = driven.socket
+    driven.got(server.Goaway(d=server.GoawayData("drain", 5_000, 0)))
+    driven.reconnect()
+    driven.closed(CloseCode.REPLACED, socket=old)
+    driven.resume_ok()
+    assert isinstance(driven.told[-1], Resumed)
+    assert driven.told[-1].seconds == 0
+    driven.closed(CloseCode.REPLACED)
+    assert driven.told[-1] == Ended("another socket took the session over", CloseCode.REPLACED)
+
+
+def test_a_socket_that_replaced_the_last_one_and_came_to_nothing_leaves_a_gap(driven):
+    driven.join()
+    old = driven.socket
+    driven.got(server.Goaway(d=server.GoawayData("drain", 5_000, 0)))
+    driven.reconnect()
+    driven.closed(CloseCode.REPLACED, socket=old)
+    driven.closed()
+    gone = driven.now
+    assert driven.reconnect()["t"] == "resume"
+    driven.resume_ok()
+    assert [told.seconds for told in driven.told if isinstance(told, Resumed)] == [driven.now - gone]
+    assert driven.now > gone
+
+
 def test_the_servers_of_a_deployment_are_tried_in_turn():
     driven = Driven(urls=("ws://a", "ws://b"))
     for _ in range(3):

@@ -122,6 +122,9 @@ class Session:
         """The socket is gone, or never came to be (``code`` is ``None``); ``why`` in a few words."""
         if self.ended or socket not in (self._active, self._candidate):
             return []
+        if code == CloseCode.REPLACED and socket == self._active and self._candidate is not None:
+            self._active = None  # by that one: its word that it took over is still on the way
+            return []
         if code in TERMINAL:
             return self._end(TERMINAL[CloseCode(code)], code)
         if socket == self._candidate:
@@ -187,6 +190,8 @@ class Session:
 
     def _retry(self, now: float, after: float | None = None) -> None:
         """Full jitter, unless the server said when."""
+        if self.sid is not None and self._active is None and self._down_since is None:
+            self._down_since = now  # the socket that replaced the last one came to nothing
         if after is None:
             most = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2**self._failures)
             after = self._rng.uniform(0, most)
