@@ -62,6 +62,9 @@ class TinySfu(Nobody):
         await self.bus.leave_seat(self.room, self.claim, f"{self.claim}1")
         self.room = None
 
+    def on_return(self, wiped: bool) -> None:
+        """What it does after a loss of data is up to the test."""
+
     def on_post(self, data: bytes) -> None:
         post = unpack(data)
         assert isinstance(post, ToSfu)

@@ -19,9 +19,12 @@ class LedgerOfTests:
     def __init__(self, *names: str) -> None:
         self.off = 7
         self.claims = {sid_of(name): f"pod.{name}" for name in names}
+        self.blocked: dict[str, str] = {}
 
     def state(self) -> RoomState:
-        occupants = [Occupant(sid, b"{}", claim) for sid, claim in self.claims.items()]
+        occupants = [
+            Occupant(sid, b"{}", claim, self.blocked.get(sid, "")) for sid, claim in self.claims.items()
+        ]
         return RoomState(EPOCH, self.off, False, occupants)
 
     def joined(self, name: str) -> Entry:
@@ -40,6 +43,12 @@ class LedgerOfTests:
     def resumed(self, name: str, claim: str) -> Entry:
         self.claims[sid_of(name)] = claim
         return self._entry({"kind": "resumed", "sid": sid_of(name)}, uid=claim, sender=sid_of(name))
+
+    def block(self, name: str, media: str, *, blocked: bool) -> Entry:
+        """Of ``name`` this kind alone is blocked from now on, or nothing."""
+        sid = sid_of(name)
+        self.blocked[sid] = media if blocked else ""
+        return self._entry({"kind": "blocked", "sid": sid, "media": media, "blocked": blocked})
 
     def ended(self) -> Entry:
         self.claims.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from callcluster_common.messages.client import BlockData
 from callcluster_common.messages.types import Bundle, MediaKind
 
 from callcluster_signaling.room import DurableFrame
@@ -71,6 +72,8 @@ class Publish(Effect):
     """Of the sender's roster line, where the frame changes it."""
     locked: bool | None = None
     """The room's new lock, where the frame changes it."""
+    block: BlockData | None = None
+    """What the frame blocks of a member, or no longer."""
 
 
 class Seal(Effect):

@@ -155,7 +155,8 @@ class Hub:
         if room is None:
             self.perform(link, link.session.fail(effect.re, "not_joined"))
             return
-        if effect.to and effect.to not in room.members:
+        concerned = effect.to if effect.block is None else effect.block.sid
+        if concerned and concerned not in room.members:
             self.perform(link, link.session.fail(effect.re, "no_such_member"))
             return
         uid = again or self.pod.uid()
@@ -165,6 +166,8 @@ class Hub:
             change = b"M" + encode(link.session.roster_line.publish(effect.change))
         elif effect.locked is not None:
             change = b"L1" if effect.locked else b"L0"
+        elif (block := effect.block) is not None:
+            change = f"B{block.blocked:d}{block.media} {block.sid}".encode()
         line = make_line(head, encode(effect.frame))
         room.trust(line, head, effect.frame)
         done = partial(self._published, link, effect, room, line, head, bool(again))

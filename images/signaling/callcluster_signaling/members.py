@@ -90,7 +90,9 @@ def _key_send(session: Session, frame: client.KeySend, now: float) -> Effects:
 
 
 def _moderate(
-    session: Session, frame: client.ModKick | client.ModMute | client.ModLock | client.ModEnd, now: float
+    session: Session,
+    frame: client.ModKick | client.ModMute | client.ModBlock | client.ModLock | client.ModEnd,
+    now: float,
 ) -> Effects:
     if not session.identity.grants.mod:
         return session.fail(frame.id, "forbidden")
@@ -98,6 +100,11 @@ def _moderate(
         return [do.Kick(frame.id, frame.d.sid, frame.d.ban_s * 1000)]
     if isinstance(frame, client.ModMute):
         return [do.Mute(frame.id, frame.d.sid, frame.d.kind)]
+    if isinstance(frame, client.ModBlock):
+        data = server.EventData(
+            kind="blocked", sid=frame.d.sid, media=frame.d.media, blocked=frame.d.blocked
+        )
+        return [do.Publish(frame.id, "", server.Event(d=data), block=frame.d)]
     if isinstance(frame, client.ModLock):
         event = server.Event(d=server.EventData(kind="locked", locked=frame.d.locked))
         return [do.Publish(frame.id, "", event, locked=frame.d.locked)]
@@ -118,6 +125,7 @@ HANDLERS: dict[type[client.Frame], Callable[..., Effects]] = {
     client.KeySend: _key_send,
     client.ModKick: _moderate,
     client.ModMute: _moderate,
+    client.ModBlock: _moderate,
     client.ModLock: _moderate,
     client.ModEnd: _moderate,
 }

@@ -5,7 +5,8 @@ Sans-I/O: lines go in, deliveries and evictions come out.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Collection
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 from callcluster_common.bus import Entry, Head, RoomState, split_line
@@ -18,7 +19,7 @@ from callcluster_common.messages.server import (
     OfferRelay,
     RestartRelay,
 )
-from callcluster_common.messages.types import Member, Snapshot
+from callcluster_common.messages.types import Member, Snapshot, TrackKind
 from callcluster_common.redis_keys import RoomKeys
 
 DurableFrame = Event | OfferRelay | AnswerRelay | IceRelay | RestartRelay | MsgRelay
@@ -67,21 +68,28 @@ def concerns(head: Head, frame: DurableFrame, sid: str) -> bool:
 
 
 def _subject(head: Head, frame: DurableFrame) -> str | None:
-    """The one member that an entry for the whole room is not for."""
-    return frame.d.sid if isinstance(frame, Event) else head.sender
+    """The one member that an entry for the whole room is not for, if there is one."""
+    if not isinstance(frame, Event):
+        return head.sender
+    return None if frame.d.kind == "blocked" else frame.d.sid
 
 
 def roster(state: RoomState) -> list[Member]:
     """The members of a state; lines that no honest pod writes are left out."""
     members = []
-    for _, line, claim in state.occupants:
+    for _, line, claim, blocked in state.occupants:
         try:
             member = _member.decode(line)
         except (msgspec.MsgspecError, RecursionError):
             continue
         member.reconnecting = not claim
+        member.blocked = _kinds(blocked.split())
         members.append(member)
     return members
+
+
+def _kinds(names: Collection[str]) -> list[TrackKind]:
+    return [kind for kind in get_args(TrackKind) if kind in names]
 
 
 class Room:
@@ -147,7 +155,7 @@ class Room:
         self.members.clear()
         for member in roster(state):
             self.members[member.sid] = member
-        self.claims = {sid: claim for sid, _, claim in state.occupants if claim}
+        self.claims = {occupant.sid: occupant.claim for occupant in state.occupants if occupant.claim}
         self._serve(state.seat)
         self._early = {
             off: (epoch, line)
@@ -319,6 +327,9 @@ class Room:
                 member.state = d.state
             elif d.kind == "renewed" and d.bundle is not None:
                 member.bundle = d.bundle
+            elif d.kind == "blocked":
+                others = [kind for kind in member.blocked if kind != d.media]
+                member.blocked = _kinds([*others, str(d.media)] if d.blocked else others)
             elif d.kind == "reconnecting":
                 member.reconnecting = True
                 self.claims.pop(d.sid, None)

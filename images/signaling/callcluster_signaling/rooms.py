@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
+import msgspec
 from callcluster_common import redis_keys, room_names
 from callcluster_common.bus import RENEW_SECONDS, Bus, Entry, Occupant, RoomState, UnavailableError
 from callcluster_common.messages import server
@@ -277,7 +278,12 @@ class Rooms:
             room.off,
             room.locked,
             [
-                Occupant(sid, encode(member), own[sid].claim if sid in own else room.claims.get(sid, ""))
+                Occupant(
+                    sid,
+                    encode(msgspec.structs.replace(member, blocked=[])),
+                    own[sid].claim if sid in own else room.claims.get(sid, ""),
+                    " ".join(member.blocked),
+                )
                 for sid, member in room.members.items()
             ],
         )

@@ -127,6 +127,30 @@ async def test_a_kicked_members_transport_is_cut(server: SFUProcess, call: Call)
     await SigClient.close_all()
 
 
+async def test_what_a_moderator_blocks_reaches_nobody_whatever_its_client_does(
+    server: SFUProcess, call: Call
+) -> None:
+    first, second, third = await call.three()
+    moderator = await SigClient.member(call.url, call.room, token(g=MODERATOR))
+
+    async def block(blocked: bool) -> None:
+        data = {"sid": third.sid, "media": "audio", "blocked": blocked}
+        await moderator.request("mod.block", data)
+        expected = {third.sid} if blocked else set()
+        await eventually(lambda: first.muted == second.muted == expected, within=20)
+
+    await block(True)
+    await hear_each_other(first, second)  # what was on its way before is here by now
+    arrived = first.arrived[third.sid], second.arrived[third.sid]
+    heard = third.mark()
+    await hear_each_other(first, second)
+    await eventually(lambda: third.opened[first.sid] > heard[first.sid] + 2, within=20)
+    assert (first.arrived[third.sid], second.arrived[third.sid]) == arrived
+    await block(False)
+    await hear_each_other(first, second, third)
+    await SigClient.close_all()
+
+
 async def test_a_lost_sfu_is_replaced_and_members_are_back(redis_server: RedisServer, call: Call) -> None:
     with sfu(redis_server.url) as one, sfu(redis_server.url) as two:
         members = await call.three()

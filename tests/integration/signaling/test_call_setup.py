@@ -176,6 +176,30 @@ async def test_mute_is_a_request(server: SignalingProcess) -> None:
     assert (asked["from"], asked["d"]) == (moderator.sid, {"kind": "audio"})
 
 
+async def test_what_a_moderator_blocks_is_told_to_all_and_stays_blocked_until_unblocked(
+    server: SignalingProcess,
+) -> None:
+    room = new_room()
+    moderator = await SigClient.member(server.url, room, token(room, g=MODERATOR))
+    member = await SigClient.member(server.url, room)
+    await moderator.request("mod.block", {"sid": member.sid, "media": "audio", "blocked": True})
+    for client in (moderator, member):
+        told = (await client.event("blocked", member.sid))["d"]
+        assert (told["media"], told["blocked"]) == ("audio", True)
+    await member.request("state", {"audio": True})
+    late = await SigClient.hello(server.url)
+    roster = (await late.join(room))["d"]["snapshot"]["members"]
+    assert {one["sid"]: one.get("blocked") for one in roster}[member.sid] == ["audio"]
+    with pytest.raises(RequestFailedError, match="forbidden"):
+        await member.request("mod.block", {"sid": member.sid, "media": "audio", "blocked": False})
+    with pytest.raises(RequestFailedError, match="no_such_member"):
+        await moderator.request("mod.block", {"sid": "n" * 16, "media": "audio", "blocked": True})
+    await moderator.request("mod.block", {"sid": member.sid, "media": "audio", "blocked": False})
+    last = await SigClient.hello(server.url)
+    roster = (await last.join(room))["d"]["snapshot"]["members"]
+    assert all("blocked" not in one for one in roster)
+
+
 async def test_a_locked_room_lets_moderators_and_returning_pages_in_alone(server: SignalingProcess) -> None:
     room = new_room()
     moderator = await SigClient.member(server.url, room, token(room, g=MODERATOR))

@@ -204,7 +204,12 @@ def test_a_mute_pauses_every_leg_and_cannot_be_got_round_by_publishing_anew() ->
     (leg,) = commands(effects, AddLeg)
     assert commands(effects, AimLeg) == []
     assert call.plane.targets[leg.leg] is None
-    assert call.done(call.room.mute("ann", "audio", muted=False)) == [Do(AimLeg(leg.leg, 0, 255))]
+    effects = call.done(call.room.mute("ann", "audio", muted=False))
+    assert effects == [
+        Do(AimLeg(leg.leg, 0, 255)),
+        Announced(("bob",), (track("t3", "ann", "audio", "2"),)),
+    ]
+    assert call.room.mute("ann", "audio", muted=False) == []
 
 
 def test_a_wish_cannot_undo_a_mute() -> None:

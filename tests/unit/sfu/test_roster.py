@@ -1,5 +1,5 @@
 from callcluster_common.bus import Entry
-from callcluster_sfu.rooms.roster import Came, Change, Gone, Roster
+from callcluster_sfu.rooms.roster import Blocked, Came, Change, Gone, Roster
 from kit.sfu_room import EPOCH, LedgerOfTests, sid_of
 
 ANN, BOB, CID = sid_of("ann"), sid_of("bob"), sid_of("cid")
@@ -94,3 +94,15 @@ def test_lines_that_no_honest_pod_writes_change_nothing() -> None:
         assert following.push(Entry(following.ledger.off, rubbish)) == []
     assert following.roster.claims == {ANN: "pod.ann"}
     assert following.roster.off == following.ledger.off
+
+
+def test_what_is_blocked_is_known_from_entries_and_from_states() -> None:
+    following = Following("ann", "bob")
+    ledger, roster = following.ledger, following.roster
+    assert following.push(ledger.block("ann", "video", blocked=True)) == [Blocked(ANN)]
+    assert roster.blocked[ANN] == {"video"}
+    other = Roster()
+    assert other.load(ledger.state()) == [Came(ANN), Came(BOB), Blocked(ANN)]
+    assert other.blocked == {ANN: {"video"}}
+    following.push(ledger.left("ann"))
+    assert roster.blocked == {}

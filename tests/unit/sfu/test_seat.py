@@ -274,6 +274,45 @@ def test_changes_of_tracks_can_wait_and_routes_can_not(call: Call) -> None:
     assert not call.seat.has_news
 
 
+def test_what_a_moderator_blocks_reaches_nobody_and_all_are_told(call: Call) -> None:
+    call.offer(ANN, 1, audio("0"), video("1"))
+    call.offer(BOB, 1, audio("0", Direction.RECVONLY), video("1", Direction.RECVONLY), mid0="t1", mid1="t2")
+    heard, seen = sorted(call.plane.legs)
+    before = call.told()
+    call.push(call.ledger.block("ann", "audio", blocked=True))
+    assert call.plane.targets[heard] is None
+    assert call.plane.targets[seen] is not None
+    told = call.told()
+    assert set(told) == {BOB}
+    assert [track.muted for track in told[BOB].tracks] == [True, False]
+    assert all(told[BOB].revision > one.revision for one in before.values())
+    call.push(call.ledger.block("ann", "audio", blocked=False))
+    assert call.plane.targets[heard] is not None
+    assert [track.muted for track in call.told()[BOB].tracks] == [False, False]
+
+
+def test_a_block_holds_at_the_next_sfu_and_for_tracks_and_transports_to_come() -> None:
+    call = Call("ann", "bob")
+    call.ledger.block("ann", "audio", blocked=True)
+    call.done(call.seat.load(call.ledger.state()._replace(epoch="epoch-2")))
+    for seq, route in ((1, "t1"), (0, "t2")):
+        call.offer(ANN, seq, audio("0"))
+        assert [track.muted for track in call.told()[BOB].tracks] == [True]
+        call.offer(BOB, 1 + seq, audio("0", Direction.RECVONLY), mid0=route)
+        peer = next(track.peer for track in call.plane.tracks.values())
+        call.plane.forget(peer)
+        call.done(call.seat.disconnected(peer))
+
+
+def test_a_block_ends_with_the_membership(call: Call) -> None:
+    call.push(call.ledger.block("ann", "audio", blocked=True))
+    call.push(call.ledger.left("ann"))
+    del call.ledger.blocked[ANN]
+    call.push(call.ledger.joined("ann"))
+    call.offer(ANN, 1, audio("0"))
+    assert [track.muted for track in call.told()[BOB].tracks] == [False]
+
+
 def test_a_closed_seat_leaves_nothing_on_the_plane(call: Call) -> None:
     call.offer(ANN, 1, audio("0"), video("1"))
     effects = call.offer(BOB, 1, audio("0", Direction.RECVONLY), mid0="t1")

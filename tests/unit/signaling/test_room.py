@@ -55,6 +55,23 @@ def test_lines_that_come_early_wait_and_repeated_ones_are_dropped() -> None:
     assert here.receive("e1", 12, msg(A, "2")) == []
 
 
+def test_what_is_blocked_of_a_member_stands_in_the_roster_and_is_told_to_everybody() -> None:
+    here = room(A, B)
+    (told,) = here.receive("e1", 11, event("blocked", sid=B, media="video", blocked=True))
+    assert isinstance(told, Deliver)
+    assert sorted(told.sids) == [A, B]
+    here.receive("e1", 12, event("blocked", sid=B, media="audio", blocked=True))
+    here.receive("e1", 13, event("blocked", sid=B, media="audio", blocked=True))
+    here.receive("e1", 14, event("updated", sid=B, state={"audio": True}))
+    assert here.members[B].blocked == ["audio", "video"]
+    here.receive("e1", 15, event("blocked", sid=B, media="video", blocked=False))
+    assert here.members[B].blocked == ["audio"]
+    again = room(A)
+    occupant = Occupant(A, encode(Member(A, blocked=["video"])), "p.1", "audio")
+    again.load(RoomState("e2", 1, False, [occupant]))
+    assert again.members[A].blocked == ["audio"], "the ledger says it, not the member's line"
+
+
 def test_the_roster_follows_events() -> None:
     here = room(A)
     here.receive("e1", 11, event("joined", "pod2.7", sid=B, member={"sid": B}))

@@ -207,6 +207,7 @@ def test_a_bundles_times_are_numbers_that_a_browser_can_read(field: str) -> None
     [
         ("mod.kick", {"sid": OTHER}),
         ("mod.mute", {"sid": OTHER, "kind": "audio"}),
+        ("mod.block", {"sid": OTHER, "media": "audio", "blocked": True}),
         ("mod.lock", {"locked": True}),
         ("mod.end", {}),
     ],

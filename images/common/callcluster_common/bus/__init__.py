@@ -92,6 +92,8 @@ class Occupant(NamedTuple):
     member: bytes
     claim: str
     """Empty while it is reconnecting."""
+    blocked: str = ""
+    """What a moderator has blocked: ``audio``, ``video``, both with a blank between, or nothing."""
 
 
 class RoomState(NamedTuple):
@@ -256,7 +258,8 @@ class Bus(Protocol):
     ) -> None:
         """Append a line, whose head is ``head``. Lines of one pod keep their order.
 
-        ``change`` is applied with it: empty, ``M`` and a roster line, or ``L0``/``L1`` for the lock.
+        ``change`` is applied with it: empty, ``M`` and a roster line, ``L0``/``L1`` for the lock, or
+        ``B0``/``B1``, a kind of media, a blank and a sid for what is blocked of a member.
         """
 
     async def detach(self, room: RoomKeys, sid: str, claim: str, line: bytes, keep_ms: int) -> None:

@@ -67,6 +67,8 @@ class Ledger:
         self.people: dict[str, Person] = {}
         self.leases: dict[str, int] = {}
         self.bans: dict[str, int] = {}
+        self.blocked: dict[str, set[str]] = {}
+        """Kinds of media by sid."""
         self.seat = ""
         """Claim of the SFU that the room knows of."""
         self.seat_until = 0
@@ -84,7 +86,7 @@ class Ledger:
         self.bytes -= len(self.entries.popleft().entry.line)
 
     def _forget(self, sid: str) -> None:
-        for table in (self.members, self.owners, self.people, self.leases):
+        for table in (self.members, self.owners, self.people, self.leases, self.blocked):
             table.pop(sid, None)
 
     def forgettable(self, now: int) -> bool:
@@ -96,7 +98,10 @@ class Ledger:
 
     def state(self) -> RoomState:
         """The whole room."""
-        occupants = [Occupant(sid, line, self.owners[sid].claim) for sid, line in self.members.items()]
+        occupants = [
+            Occupant(sid, line, self.owners[sid].claim, " ".join(sorted(self.blocked.get(sid, ()))))
+            for sid, line in self.members.items()
+        ]
         return RoomState(self.epoch, self.off, self.locked, occupants, self.seat)
 
     def join(self, ticket: Ticket, now: int) -> list[Entry]:
@@ -143,6 +148,11 @@ class Ledger:
             self.members[sid] = change[1:]
         elif change[:1] == b"L":
             self.locked = change == b"L1"
+        elif change[:1] == b"B":
+            media, whose = change[2:].decode().split(" ")
+            if whose in self.members:
+                blocked = self.blocked.setdefault(whose, set())
+                (blocked.add if change[1:2] == b"1" else blocked.discard)(media)
         return self._append(line, now)
 
     def attach(

@@ -337,8 +337,8 @@ class RedisBus:
         """See the port."""
         arguments: list[bytes | str | int] = [epoch, known.epoch, known.off, int(known.locked), keep_ms]
         arguments.append(" ".join(kicked))
-        for sid, line, claim in known.occupants:
-            arguments += [sid, line, claim, " ".join(people[sid]) if sid in people else ""]
+        for sid, line, claim, blocked in known.occupants:
+            arguments += [sid, line, claim, blocked, " ".join(people[sid]) if sid in people else ""]
         reply, base, found = await self._eval("restore", room, *arguments)
         state, since = room_state(reply), entries(found)
         if state.off - int(base) != len(since):

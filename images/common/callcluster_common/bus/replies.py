@@ -14,12 +14,12 @@ def text(value: bytes) -> str:
 
 def room_state(reply: list[Any]) -> RoomState:
     """The value of ``state()`` in ``lua/prelude.lua``."""
-    epoch, off, locked, members, owners, seat = reply
+    epoch, off, locked, members, owners, seat, blocked = reply
     claims = {text(owners[i]): text(owners[i + 1]).partition(" ")[2] for i in range(0, len(owners), 2)}
     occupants = []
     for i in range(0, len(members), 2):
         sid = text(members[i])
-        occupants.append(Occupant(sid, members[i + 1], claims.get(sid, "")))
+        occupants.append(Occupant(sid, members[i + 1], claims.get(sid, ""), text(blocked[i // 2])))
     return RoomState(text(epoch), int(off), locked == b"1", occupants, text(seat))
 
 

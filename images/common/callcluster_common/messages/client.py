@@ -28,6 +28,7 @@ from callcluster_common.messages.types import (
     Target,
     Token,
     ToMember,
+    TrackKind,
     TrackName,
     whole,
 )
@@ -142,6 +143,14 @@ class MuteData(msgspec.Struct, forbid_unknown_fields=True):
 
     sid: Sid
     kind: MediaKind
+
+
+class BlockData(msgspec.Struct, forbid_unknown_fields=True):
+    """Keeps a kind of a member's media from everybody, or no longer."""
+
+    sid: Sid
+    media: TrackKind
+    blocked: bool
 
 
 class LockData(msgspec.Struct, forbid_unknown_fields=True):
@@ -295,6 +304,12 @@ class ModMute(Frame, tag="mod.mute"):
     d: MuteData
 
 
+class ModBlock(Frame, tag="mod.block"):
+    """Has the SFU hand on nothing of a kind of a member's media, or again; needs the grant ``mod``."""
+
+    d: BlockData
+
+
 class ModLock(Frame, tag="mod.lock"):
     """Locks the room; needs the grant ``mod``."""
 
@@ -344,6 +359,7 @@ ClientFrame = (
     | BundleRefresh
     | ModKick
     | ModMute
+    | ModBlock
     | ModLock
     | ModEnd
     | TurnRefresh

@@ -36,6 +36,7 @@ from callcluster_common.messages.types import (
     SfuClaim,
     Sid,
     Snapshot,
+    TrackKind,
     TrackName,
     UnixSeconds,
 )
@@ -100,7 +101,7 @@ class SnapshotData(msgspec.Struct):
 
 
 EventKind = Literal[
-    "joined", "left", "updated", "renewed", "reconnecting", "resumed", "locked", "ended", "sfu"
+    "joined", "left", "updated", "renewed", "reconnecting", "resumed", "blocked", "locked", "ended", "sfu"
 ]
 LeftReason = Literal["left", "timeout", "kicked", "ended"]
 
@@ -118,6 +119,10 @@ class EventData(msgspec.Struct, omit_defaults=True):
     """With ``updated``."""
     bundle: Bundle | None = None
     """With ``renewed``."""
+    media: TrackKind | None = None
+    """With ``blocked``."""
+    blocked: bool | None = None
+    """With ``blocked``: whether the SFU hands on nothing of the member's ``media``."""
     locked: bool | None = None
     """With ``locked``."""
     sfu: SfuClaim | None = None
@@ -151,10 +156,11 @@ class Track(msgspec.Struct):
     track: TrackName
     sid: Sid
     """Of the member that sends it."""
-    kind: Literal["audio", "video"]
+    kind: TrackKind
     mid: Mid
     """Of the sender's description."""
     muted: bool
+    """Whether it is handed on to nobody, since a moderator has blocked it."""
 
 
 class SfuData(msgspec.Struct):

@@ -51,6 +51,8 @@ Offset = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 UnixSeconds = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 MediaKind = Literal["audio", "video", "screen"]
+TrackKind = Literal["audio", "video"]
+"""Of a track that an SFU forwards: to it a screen is video."""
 SFU: Final = "sfu"
 """Addresses the SFU that serves the room, where a member would have its sid."""
 Sender = Annotated[str, msgspec.Meta(pattern=whole(r"(sfu|[A-Za-z0-9_-]{8,64})"))]
@@ -151,6 +153,8 @@ class Member(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Display name and the like, sealed under the room secret."""
     state: MediaState = msgspec.field(default_factory=MediaState)
     reconnecting: bool = False
+    blocked: list[TrackKind] = msgspec.field(default_factory=list)
+    """What the SFU hands on to nobody, since a moderator has blocked it."""
 
 
 class Snapshot(msgspec.Struct):

@@ -57,7 +57,7 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """Tell ``to`` of tracks that it may ask for."""
+    """Tell ``to`` of tracks that it may ask for, or that have been muted or are no longer."""
 
     to: tuple[str, ...]
     tracks: tuple[TrackOf, ...]

@@ -181,11 +181,15 @@ class Room:
         membership.
         """
         member = self._members.get(name)
-        if member is None:
+        if member is None or (kind in member.muted) is muted:
             return []
         before = self._aims(self._members.values())
         (member.muted.add if muted else member.muted.discard)(kind)
-        return _differences(before, self._aims(self._members.values()))
+        effects = _differences(before, self._aims(self._members.values()))
+        changed = tuple(track for track in self.tracks if (track.member, track.kind) == (name, kind))
+        if changed and (others := self._all_but(name)):
+            effects.append(Announced(others, changed))
+        return effects
 
     def live(self, track: int, encoding: int) -> list[Effect]:
         """The plane has seen the first packet of a track's encoding."""

@@ -25,7 +25,13 @@ class Gone(NamedTuple):
     sid: str
 
 
-Change = Came | Gone
+class Blocked(NamedTuple):
+    """What a moderator has blocked of a member has changed."""
+
+    sid: str
+
+
+Change = Came | Gone | Blocked
 
 
 class _Tagged(msgspec.Struct):
@@ -45,6 +51,8 @@ class Roster:
         self.off = 0
         self.claims: dict[str, str] = {}
         """By sid: the claim of the member's socket, empty while it has none."""
+        self.blocked: dict[str, frozenset[str]] = {}
+        """By sid: the kinds of media of which nobody gets anything."""
         self.lost = False
         """Entries of another epoch come: only a state helps."""
         self._early: dict[int, tuple[str, bytes]] = {}
@@ -56,11 +64,17 @@ class Roster:
 
     def load(self, state: RoomState) -> list[Change]:
         """Take over a state that no sequence of entries leads to."""
-        before = self.claims
+        before, blocked = self.claims, self.blocked
         self.epoch, self.off, self.lost = state.epoch, state.off, False
-        self.claims = {sid: claim for sid, _, claim in state.occupants}
+        self.claims = {occupant.sid: occupant.claim for occupant in state.occupants}
+        self.blocked = {
+            occupant.sid: frozenset(occupant.blocked.split())
+            for occupant in state.occupants
+            if occupant.blocked
+        }
         changes: list[Change] = [Gone(sid) for sid in before if sid not in self.claims]
         changes += [Came(sid) for sid, claim in self.claims.items() if before.get(sid) != claim]
+        changes += [Blocked(sid) for sid in self.claims if self.blocked.get(sid) != blocked.get(sid)]
         self._early = {
             off: (epoch, line)
             for off, (epoch, line) in self._early.items()
@@ -110,12 +124,18 @@ class Roster:
                 self._has_socket(d.sid, head.uid, changes)
             case "reconnecting" if d.sid in self.claims:
                 self.claims[d.sid] = ""
+            case "blocked" if d.sid in self.claims and d.media is not None:
+                others = self.blocked.get(d.sid, frozenset()) - {d.media}
+                self.blocked[d.sid] = others | {d.media} if d.blocked else others
+                changes.append(Blocked(d.sid))
             case "left" if d.sid in self.claims:
                 del self.claims[d.sid]
+                self.blocked.pop(d.sid, None)
                 changes.append(Gone(d.sid))
             case "ended":
                 changes += [Gone(sid) for sid in self.claims]
                 self.claims.clear()
+                self.blocked.clear()
             case _:
                 pass
 

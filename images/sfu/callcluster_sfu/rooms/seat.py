@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from callcluster_common.bus import Entry, RoomState
+from callcluster_common.messages.types import TrackKind
 from callcluster_common.rates import Bucket, Rate
 
 from callcluster_sfu.negotiation import Command, RemovePeer
@@ -21,12 +23,13 @@ from callcluster_sfu.room import (
     Wish,
 )
 from callcluster_sfu.room import Effect as RoomEffect
-from callcluster_sfu.rooms.roster import Came, Change, Roster
+from callcluster_sfu.rooms.roster import Blocked, Came, Change, Roster
 from callcluster_sfu.rooms.says import Answer, Refusal, Tracks
 from callcluster_sfu.sdp.values import IceCredentials
 
 Effect = Command | Answer | Refusal
 
+KINDS: tuple[TrackKind, ...] = get_args(TrackKind)
 FULL = "this SFU is full"
 
 CHANGES = Rate(2, 12)
@@ -129,6 +132,8 @@ class Seat:
         for change in changes:
             if isinstance(change, Came):
                 self._come(change.sid)
+            elif isinstance(change, Blocked):
+                effects += self._block(change.sid)
             else:
                 for table in (self._routes, self._due, self._changes):
                     table.pop(change.sid, None)
@@ -147,7 +152,16 @@ class Seat:
             if sid not in self._routes:
                 self._routes[sid] = self._new_route()
                 self._changes.setdefault(sid, Bucket(CHANGES, self._now()))
+                self._block(sid)  # it has nothing yet that could be forwarded
             self._due[sid] = True
+
+    def _block(self, sid: str) -> list[Effect]:
+        blocked = self.roster.blocked.get(sid, frozenset())
+        return [
+            effect
+            for kind in KINDS
+            for effect in self._translated(self._room.mute(sid, kind, muted=kind in blocked))
+        ]
 
     def _new_route(self) -> _Route:
         self._routes_named += 1

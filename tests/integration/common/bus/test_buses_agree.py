@@ -45,6 +45,8 @@ OPERATIONS = st.lists(
             st.sampled_from([b"", b"L1", b"L0", b'M{"sid":"x"}']),
             st.sampled_from(["", *SIDS]),
         ),
+        st.tuples(st.just("block"), SID, CLAIM, st.booleans(), st.sampled_from(["audio", "video"]), SID),
+        st.tuples(st.just("state")),
         st.tuples(st.just("stale"), SID, CLAIM),
         st.tuples(st.just("attach"), SID, CLAIM, st.integers(0, 3), st.integers(0, 12), st.booleans()),
         st.tuples(st.just("detach"), SID, CLAIM),
@@ -133,6 +135,13 @@ class Script:
         epoch = self._epoch if epoch is None else epoch
         self.bus.publish(self.keys, epoch, claim, split_line(line)[0], line, change, done.set_result)
         return await done
+
+    async def _block(self, sid: str, claim: str, on: bool, media: str, whose: str) -> Any:
+        return await self._publish(sid, claim, f"B{on:d}{media} {whose}".encode())
+
+    async def _state(self) -> Any:
+        state = await self.bus.state(self.keys)
+        return None if state is None else self._plain(state)
 
     async def _stale(self, sid: str, claim: str) -> Any:
         return await self._publish(sid, claim, b"", epoch="long-ago")

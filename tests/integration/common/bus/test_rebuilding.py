@@ -85,6 +85,22 @@ async def test_a_banned_user_is_not_brought_back_under_another_session(
     assert await restore(bus, room, "e3", known("e1", other), other) == {A}
 
 
+async def test_what_is_blocked_of_a_member_is_blocked_after_the_loss_as_well(
+    bus: RedisBus, room: RoomKeys
+) -> None:
+    blocked = {A: "audio video", B: "video", M: ""}
+    state = known("e1", A, M)
+    state.occupants[:] = [one._replace(blocked=blocked[one.sid]) for one in state.occupants]
+    late = known("e1", B)
+    late.occupants[:] = [one._replace(blocked=blocked[one.sid]) for one in late.occupants]
+    await restore(bus, room, "e2", state, A)
+    _, entries = await bus.restore(room, late, {B: person(B)}, (), "e3", 60_000)
+    found = await bus.state(room)
+    assert found is not None
+    assert {one.sid: one.blocked for one in found.occupants} == blocked
+    assert b'"kind":"blocked","sid":"%b","media":"video","blocked":true' % B.encode() in entries[-1].line
+
+
 async def test_an_ended_call_is_not_revived(bus: RedisBus, room: RoomKeys) -> None:
     await restore(bus, room, "e2", known("e1", A), A)
     assert await bus.end(room, line(A))

@@ -21,6 +21,21 @@ def say(ledger: Ledger, to: str = "", size: int = 10) -> Entry:
     return entry
 
 
+def test_what_is_blocked_of_a_member_ends_with_its_membership_alone() -> None:
+    ledger = furnished()
+
+    def change(what: str) -> dict[str, str]:
+        assert isinstance(ledger.publish("e1", A, f"p.{A}", b"[]\n{}", what.encode(), 0), Entry)
+        return {one.sid: one.blocked for one in ledger.state().occupants if one.blocked}
+
+    assert change(f"B1video {B}") == {B: "video"}
+    assert change(f"B1audio {B}") == change(f"B1audio {B}") == {B: "audio video"}
+    assert change(f"B1audio {C}") == {B: "audio video", C: "audio"}
+    assert change(f"B0video {B}") == {B: "audio", C: "audio"}
+    ledger.remove(B, "", b"[]\n{}", 0, 0)
+    assert change(f"B1audio {B}") == {C: "audio"}, "who is out is not remembered"
+
+
 def test_who_comes_back_gets_what_was_meant_for_it_and_for_all_alone() -> None:
     ledger = furnished()
     since = ledger.off

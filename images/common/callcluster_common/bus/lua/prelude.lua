@@ -39,7 +39,30 @@ local function left(uid, sid, reason)
   return event(uid, '"left","sid":"' .. sid .. '","reason":"' .. reason .. '"')
 end
 
+-- What nobody gets of a member's media, in the room's hash: "audio", "video" or "audio video".
+local function blocks(sid)
+  return redis.call('HGET', meta, 'b:' .. sid) or ''
+end
+
+local function block(sid, media, on)
+  if redis.call('HEXISTS', members, sid) == 0 then return end
+  local before, after = blocks(sid), {}
+  for _, kind in ipairs({'audio', 'video'}) do
+    local is_blocked = string.find(before, kind, 1, true)
+    if kind == media then is_blocked = on end
+    if is_blocked then after[#after + 1] = kind end
+  end
+  if #after == 0 then redis.call('HDEL', meta, 'b:' .. sid)
+  else redis.call('HSET', meta, 'b:' .. sid, table.concat(after, ' ')) end
+end
+
+local function forget_all()
+  for _, sid in ipairs(redis.call('HKEYS', members)) do redis.call('HDEL', meta, 'b:' .. sid) end
+  redis.call('DEL', members, owners, people, leases)
+end
+
 local function forget(sid)
+  redis.call('HDEL', meta, 'b:' .. sid)
   redis.call('HDEL', members, sid)
   redis.call('HDEL', owners, sid)
   redis.call('HDEL', people, sid)
@@ -91,6 +114,8 @@ end
 
 local function state()
   local found = redis.call('HMGET', meta, 'epoch', 'off', 'locked', 'seat')
+  local roster, blocked = redis.call('HGETALL', members), {}
+  for i = 1, #roster, 2 do blocked[#blocked + 1] = blocks(roster[i]) end
   return {found[1] or '', tonumber(found[2] or 0), found[3] or '0',
-          redis.call('HGETALL', members), redis.call('HGETALL', owners), found[4] or ''}
+          roster, redis.call('HGETALL', owners), found[4] or '', blocked}
 end

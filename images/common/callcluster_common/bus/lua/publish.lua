@@ -9,5 +9,8 @@ if kind == 'M' then
   redis.call('HSET', members, sid, string.sub(change, 2))
 elseif kind == 'L' then
   redis.call('HSET', meta, 'locked', string.sub(change, 2))
+elseif kind == 'B' then
+  local on, media, whose = string.match(change, '^B([01])(%S+) (%S+)$')
+  block(whose, media, on == '1')
 end
 return append(line, sid, request)

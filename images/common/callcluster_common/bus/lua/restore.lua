@@ -1,6 +1,6 @@
 -- Rebuilds a room from what one pod knows of it. ARGV: new epoch, known epoch, known offset, lock, ms to keep
--- those without a socket, sids known to be kicked, then for each member: sid, line, claim, and its ids, or ""
--- for another pod's.
+-- those without a socket, sids known to be kicked, then for each member: sid, line, claim, what is blocked of its
+-- media, and its ids, or "" for another pod's.
 local epoch, known_epoch, known_off, locked, keep_ms, kicked = unpack(ARGV, 1, 6)
 local found = redis.call('HMGET', meta, 'epoch', 'off', 'former')
 local off = tonumber(found[2] or 0)
@@ -10,13 +10,14 @@ local lost = not found[1] or (found[1] == known_epoch and off < tonumber(known_o
 local rebuilt = found[3] == known_epoch
 local time = now()
 if lost then
-  redis.call('DEL', members, owners, people, leases, events)
+  forget_all()
+  redis.call('DEL', events)
   off = math.max(off, tonumber(known_off))
   redis.call('HSET', meta, 'epoch', epoch, 'off', off, 'locked', locked, 'former', known_epoch, 'base', off)
 end
 for sid in string.gmatch(kicked, '%S+') do refuse(sid, ROOM_MS) end
-for i = 7, #ARGV, 4 do
-  local sid, line, claim, ids = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+for i = 7, #ARGV, 5 do
+  local sid, line, claim, blocked, ids = unpack(ARGV, i, i + 4)
   local own = ids ~= ''
   local user, jti = string.match(ids, '^(%S*) %S* (%S*)$')
   local welcome = not refused(time, sid, user or '', jti or '')
@@ -27,6 +28,12 @@ for i = 7, #ARGV, 4 do
     if not lost then
       append('["' .. claim .. '","' .. sid .. '"]\n{"t":"ev","d":{"kind":"joined","sid":"' .. sid ..
              '","member":' .. line .. '}}', sid, '')
+    end
+    for media in string.gmatch(blocked, '%S+') do
+      block(sid, media, true)
+      if not lost then
+        append(event(claim, '"blocked","sid":"' .. sid .. '","media":"' .. media .. '","blocked":true'), '', '')
+      end
     end
   end
   if own and owner_of(sid) then redis.call('HSET', people, sid, ids) end
