@@ -13,7 +13,7 @@ help: ## List the commands
 demo: ## Start a call cluster on this machine and print a join link (CHECK=1: place a call, then exit)
 	@requirements/system turnserver=coturn redis-server=redis-server
 	@requirements/bootstrap run
-	@exec .venv/bin/callcluster up $(if $(CHECK),--check) $(ARGS) examples/local.yaml
+	@requirements/plane-beside $$$$ && exec .venv/bin/callcluster up $(if $(CHECK),--check) $(ARGS) examples/local.yaml
 
 test: ## Run every tier that this machine can run, and print one table
 	@requirements/system turnserver=coturn redis-server=redis-server chromium=chromium node=nodejs ip=iproute2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import shutil
 import sys
@@ -12,6 +13,9 @@ from typing import ClassVar, Protocol
 from callcluster_operator.local.volumes import UnsupportedError
 from callcluster_operator.objects import Object
 from callcluster_operator.planning import names
+
+BUILDING_PLANE = ".building-plane"
+"""A file among this Python's packages while something builds the SFU's packet plane."""
 
 
 class ProgramMissingError(Exception):
@@ -46,11 +50,15 @@ class InstalledPrograms:
     Args:
         search_path: where to look, as ``PATH`` has it.
         without: components to do as if they were not installed.
+        prefix: where this Python's packages are.
     """
 
-    def __init__(self, search_path: str, without: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, search_path: str, without: frozenset[str] = frozenset(), prefix: Path = Path(sys.prefix)
+    ) -> None:
         self._search_path = search_path
         self._without = without
+        self._prefix = prefix
 
     def has_redis(self) -> bool:
         """Whether a Redis server can be run."""
@@ -99,7 +107,10 @@ class InstalledPrograms:
     def _sfu_lacks(self) -> str | None:
         if names.SFU in self._without:
             return self.missing(names.SFU, "the SFU")
+        importlib.invalidate_caches()  # it may be installed while this process runs
         if not all(map(importlib.util.find_spec, ("callcluster_sfu", "callcluster_plane"))):
+            if (self._prefix / BUILDING_PLANE).exists():
+                return "it is being built, and comes by itself when that is done"
             return "it is not built; where Rust is installed, build it with: requirements/bootstrap dev"
         if not self.has_redis():
             return f"it needs Redis, and {self.missing(names.REDIS, 'redis-server')}"

@@ -42,8 +42,8 @@ async def test_eight_members_see_and_hear_one_another_through_the_sfu_and_a_stra
         arguments = ("--members", "8", "--duration", "2", "--timeout", "200", "--json")
         code, out, err = await run_probe(server.url, *arguments)
         assert "Traceback" not in forwarding.text
+    assert (code, err) == (0, ""), out
     report = json.loads(out)
-    assert (code, err) == (0, ""), report
     assert report["route"] == "direct"
     assert len(report["members"]) == 8
     for place, member in enumerate(report["members"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import stat
 import sys
 from pathlib import Path
@@ -59,6 +60,30 @@ def test_an_sfu_needs_its_plane_and_a_redis(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ProgramMissingError, match="build it with: requirements/bootstrap dev"):
         InstalledPrograms(str(tmp_path)).program(pod(names.SFU))
+
+
+def test_an_sfu_whose_plane_is_being_built_comes_when_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    monkeypatch.syspath_prepend(str(packages))
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        # As where nothing is built, whatever this Python has.
+        "importlib.util.find_spec",
+        lambda name: there("plane_of_this_test" if name == "callcluster_plane" else name),
+    )
+    program(tmp_path, "redis-server")
+    programs = InstalledPrograms(str(tmp_path), prefix=tmp_path)
+    (tmp_path / ".building-plane").touch()
+    with pytest.raises(ProgramMissingError, match="it is being built, and comes by itself"):
+        programs.program(pod(names.SFU))
+    (tmp_path / ".building-plane").unlink()
+    with pytest.raises(ProgramMissingError, match="it is not built"):
+        programs.program(pod(names.SFU))
+    (packages / "plane_of_this_test.py").touch()
+    assert programs.program(pod(names.SFU))[1:] == ("-m", "callcluster_sfu")
 
 
 def test_an_unknown_component_is_refused() -> None:
