@@ -45,7 +45,7 @@ class SignalingProcess:
                 self._serving.set()
         self._serving.set()
 
-    def await_serving(self, within: float = 20.0) -> None:
+    def await_serving(self, within: float = 60.0) -> None:
         assert self._serving.wait(within), "the server does not serve"
         assert self.port, f"the server ended: {self.text}"
 
