@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from callcluster_turn.peers import IPAddress
+from callcluster_common.peer_policy import IPAddress
+
 from callcluster_turn.settings import Settings
 
 MAX_ALLOCATE_LIFETIME_SECONDS = 600

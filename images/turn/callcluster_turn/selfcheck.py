@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 
 from callcluster_common import stun, turn_credentials
 from callcluster_common.keyset import Key
+from callcluster_common.peer_policy import IPAddress
 from callcluster_common.stun import Attribute, Kind, Message, Method, STUNError
 
 from callcluster_turn.client import LongTermClient, allocate_attributes, lifetime_attribute
-from callcluster_turn.peers import IPAddress
 
 TIMEOUT_SECONDS = 3.0
 RETRANSMIT_SECONDS = 0.5

@@ -11,8 +11,9 @@ from pathlib import Path
 from callcluster_common import control
 from callcluster_common.environment import Environment, SettingError
 from callcluster_common.logs import LEVELS
+from callcluster_common.peer_policy import IPAddress, IPNetwork
 
-from callcluster_turn.peers import IPAddress, IPNetwork, PeerPolicy
+from callcluster_turn.peers import CoturnPeerPolicy
 
 MAX_PORT = 65535
 DEFAULT_USER_QUOTA = 12
@@ -48,7 +49,7 @@ class Settings:
     total_quota: int
     max_bps: int
     """Bytes per second of one allocation, 0 for no limit."""
-    peers: PeerPolicy
+    peers: CoturnPeerPolicy
     keys_file: Path
     control_keys_file: Path | None
     control_host: str
@@ -101,7 +102,7 @@ def read(variables: Mapping[str, str]) -> Settings:
         user_quota=env.integer("USER_QUOTA", DEFAULT_USER_QUOTA, high=MAX_PORT),
         total_quota=env.integer("TOTAL_QUOTA", slice_size, low=1, high=MAX_PORT),
         max_bps=env.integer("MAX_BPS", 0),
-        peers=PeerPolicy(
+        peers=CoturnPeerPolicy(
             allowed=_networks(env, "ALLOWED_PEER_CIDRS"), denied=_networks(env, "DENIED_PEER_CIDRS")
         ),
         keys_file=_path(env, "KEYS_FILE"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from callcluster_turn.peers import IPAddress
+from callcluster_common.peer_policy import IPAddress
 
 UDP_TABLES = (Path("/proc/net/udp"), Path("/proc/net/udp6"))
 

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from callcluster_common.environment import SettingError
+from callcluster_common.peer_policy import IPAddress
 from callcluster_common.watched_file import contents
 
 from callcluster_turn import certificate, config, cpus, sockets
@@ -20,7 +21,6 @@ from callcluster_turn.coturn import Coturn
 from callcluster_turn.coturn_log import Event, Fatal, Listening, Note
 from callcluster_turn.keys import KeyTable
 from callcluster_turn.metrics import Metrics
-from callcluster_turn.peers import IPAddress
 from callcluster_turn.settings import Settings, external_address
 from callcluster_turn.sockets import Listener, PortTakenError
 

@@ -15,6 +15,7 @@ PROGRESSING = "Progressing"
 SIGNALING_AVAILABLE = "SignalingAvailable"
 TURN_AVAILABLE = "TURNAvailable"
 SFU_CAPACITY_AVAILABLE = "SFUCapacityAvailable"
+RELAYS_REACH_SFUS = "RelaysReachSFUs"
 ADDRESSES_RESOLVED = "AddressesResolved"
 CREDENTIALS_ROTATED = "CredentialsRotated"
 FINISHED = "Finished"
@@ -27,6 +28,7 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = {
         SIGNALING_AVAILABLE: "A signaling pod takes sessions.",
         TURN_AVAILABLE: "A TURN server takes sessions.",
         SFU_CAPACITY_AVAILABLE: "An SFU takes rooms. Without one, members connect to each other.",
+        RELAYS_REACH_SFUS: "TURN servers may send to every SFU, for members who need a relay.",
         ADDRESSES_RESOLVED: "Every TURN server that runs has an address for clients.",
         CREDENTIALS_ROTATED: "The keys of the TURN credentials are as young as the spec wants.",
     },
@@ -58,11 +60,13 @@ REASONS: Mapping[str, str] = {
     "NotReporting": "Ready TURN servers don't answer the operator: open their control ports (9600 and up).",
     "OverlapActive": "A new key makes the credentials; the old one is still accepted.",
     "Paused": "`paused` is set.",
+    "PeerDenied": "`turn.peerPolicy` keeps TURN servers from sending to an SFU's address.",
     "PodsNotReady": "No pod is ready; look at the pods and their events.",
     "PortsConflict": "A server shares ports with another CallCluster's, and moves to others.",
     "PortsExhausted": "No ports are free: widen `turn.relayPortRange` or `sfu.portRange`.",
     "RedisNotReady": "The managed Redis is not ready, or no signaling pod reaches Redis.",
     "Refused": "The API server refuses an object, as the message says; often Pod Security or a quota.",
+    "PeersAllowed": "`turn.peerPolicy` lets TURN servers send to every SFU's address.",
     "Resolved": "Every TURN server has its address.",
     "RollingOut": "Pods are replaced, added or taken away.",
     "RotationOverdue": "The rotation waits for pods that have not confirmed the key set.",

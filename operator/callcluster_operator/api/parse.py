@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
+from callcluster_common.peer_policy import IPNetwork
 
 from callcluster_operator.api.v1alpha1 import (
     TURN,
@@ -190,6 +191,11 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def networks(given: Iterable[str]) -> tuple[IPNetwork, ...]:
+    """Networks of a spec that can be used; 10.1.2.3/8 is one in the API."""
+    return tuple(ipaddress.ip_network(network, strict=False) for network in given)
 
 
 def _is_network(text: str) -> bool:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Sequence
 from typing import Any
+
+from callcluster_common.peer_policy import PeerPolicy
 
 from callcluster_operator.api import conditions
 from callcluster_operator.api.conditions import Condition
+from callcluster_operator.api.parse import networks
 from callcluster_operator.api.times import timestamp
 from callcluster_operator.planning import addresses, names, pods, ports, references, sfu
 from callcluster_operator.planning.fleet import Tier, drain_deadline
@@ -105,6 +110,32 @@ def media_available(installation: Installation, tier: Tier[SFUServer]) -> Condit
         text = f"{tier.taking[0].name} takes this room, and no other"
         return Condition(conditions.MEDIA_AVAILABLE, "True", "Available", text)
     return Condition(conditions.MEDIA_AVAILABLE, "False", *_why_none(installation, tier, names.SFU))
+
+
+def relays_reach_sfus(installation: Installation, servers: Sequence[SFUServer]) -> Condition:
+    """Whether the peer policy of the TURN servers lets them send to the SFUs."""
+
+    def said(status: conditions.Status, reason: str, message: str) -> Condition:
+        return Condition(conditions.RELAYS_REACH_SFUS, status, reason, message)
+
+    if not installation.spec.turn.replicas:
+        return said("Unknown", "NotRequested", "turn.replicas is 0: there are no relays")
+    known = [server for server in servers if server.address is not None and not server.is_leaving]
+    if not known:
+        return said("Unknown", "NoServers", "no SFU with an address runs")
+    given = installation.spec.turn.peer_policy
+    policy = PeerPolicy(networks(given.allowed_cidrs), networks(given.denied_cidrs))
+    addresses = sorted({server.address.address for server in known if server.address is not None})
+    denied = [each for each in addresses if not policy.permits(ipaddress.ip_address(each))]
+    if not denied:
+        return said("True", "PeersAllowed", "TURN servers may send to every SFU")
+    return said(
+        "False",
+        "PeerDenied",
+        f"TURN servers may not send to {', '.join(denied)}, where SFUs are: who needs a relay gets into no "
+        "call of three and more. Give these nodes a public address (addressing.sources), or name theirs in "
+        "turn.peerPolicy.allowedCIDRs, which opens all their UDP ports to relays",
+    )
 
 
 def addresses_resolved(installation: Installation, tier: Tier[TURNServer]) -> Condition:

@@ -142,6 +142,7 @@ def _conditions(installation: Installation, outlook: Outlook) -> list[Condition]
         signaling_up,
         turn_up,
         server_status.sfu_capacity(installation, outlook.sfus.shared),
+        server_status.relays_reach_sfus(installation, outlook.sfus.servers),
         server_status.addresses_resolved(installation, outlook.turn_tier),
         _credentials_rotated(installation, outlook.turn_keys, has_keys=outlook.has_keys),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable
 
-from callcluster_turn.peers import PeerPolicy, Range, to_ranges
+from callcluster_turn.peers import CoturnPeerPolicy, Range, to_ranges
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +33,7 @@ def contains(part: Range, address: IPAddress, less_equal: LessEqual) -> bool:
     return part.last.is_unspecified or less_equal(address, part.last)
 
 
-def permits(policy: PeerPolicy, address: IPAddress, less_equal: LessEqual) -> bool:
+def permits(policy: CoturnPeerPolicy, address: IPAddress, less_equal: LessEqual) -> bool:
     """coturn's ``good_peer_addr``."""
     if address.is_unspecified or address.packed[0] > (223 if address.version == 4 else 254):
         return False
@@ -56,14 +56,14 @@ ZEROS = st.integers(0, 2**40).map(ipaddress.IPv6Address)
 ADDRESSES = st.ip_addresses() | ZEROS
 NETWORKS = st.builds(network, ADDRESSES, st.integers(0, 128))
 POLICIES = st.builds(
-    PeerPolicy,
+    CoturnPeerPolicy,
     st.lists(NETWORKS, max_size=4, unique=True).map(tuple),
     st.lists(NETWORKS, max_size=4, unique=True).map(tuple),
 )
 
 
 @st.composite
-def policies_with_addresses(draw: st.DrawFn) -> tuple[PeerPolicy, IPAddress]:
+def policies_with_addresses(draw: st.DrawFn) -> tuple[CoturnPeerPolicy, IPAddress]:
     """A policy, and an address that is likely to lie at an edge of one of its ranges."""
     policy = draw(POLICIES)
     edges = [
@@ -79,7 +79,7 @@ def policies_with_addresses(draw: st.DrawFn) -> tuple[PeerPolicy, IPAddress]:
 
 @settings(deadline=None)
 @given(policies_with_addresses())
-def test_coturn_decides_as_the_policy_does(case: tuple[PeerPolicy, IPAddress]) -> None:
+def test_coturn_decides_as_the_policy_does(case: tuple[CoturnPeerPolicy, IPAddress]) -> None:
     policy, address = case
     expected = policy.permits(address)
 
@@ -89,7 +89,9 @@ def test_coturn_decides_as_the_policy_does(case: tuple[PeerPolicy, IPAddress]) -
 
 @settings(deadline=None)
 @given(POLICIES)
-def test_no_range_starts_at_the_unspecified_ipv6_address_or_is_a_whole_space(policy: PeerPolicy) -> None:
+def test_no_range_starts_at_the_unspecified_ipv6_address_or_is_a_whole_space(
+    policy: CoturnPeerPolicy,
+) -> None:
     for part in (*policy.denied_ranges(), *policy.allowed_ranges()):
         assert str(part.first) != "::"
         assert part.first <= part.last  # type: ignore[operator]  # ends are of one version
@@ -111,7 +113,7 @@ def test_the_ranges_of_a_network_hold_its_addresses_and_no_others(
 
 @settings(deadline=None)
 @given(POLICIES)
-def test_a_policy_without_allowed_loopback_keeps_it_closed(policy: PeerPolicy) -> None:
+def test_a_policy_without_allowed_loopback_keeps_it_closed(policy: CoturnPeerPolicy) -> None:
     loopbacks = [ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1")]
 
     if any(policy.permits(address) for address in loopbacks):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from callcluster_turn.peers import SPECIAL_PURPOSE, PeerPolicy, probes, to_ranges
+from callcluster_common.peer_policy import SPECIAL_PURPOSE
+from callcluster_turn.peers import CoturnPeerPolicy, probes, to_ranges
 from kit.turn_peers import PUBLIC, SPECIAL
 
 
@@ -15,16 +16,16 @@ def networks(*cidrs: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_permitted(address: str) -> None:
-    assert PeerPolicy().permits(ipaddress.ip_address(address))
+    assert CoturnPeerPolicy().permits(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", SPECIAL)
 def test_special_purpose_addresses_are_denied(address: str) -> None:
-    assert not PeerPolicy().permits(ipaddress.ip_address(address))
+    assert not CoturnPeerPolicy().permits(ipaddress.ip_address(address))
 
 
 def test_the_most_specific_entry_decides() -> None:
-    policy = PeerPolicy(
+    policy = CoturnPeerPolicy(
         allowed=networks("10.1.0.0/16", "10.1.2.3/32"), denied=networks("10.1.2.0/24", "8.0.0.0/8")
     )
 
@@ -46,11 +47,11 @@ def test_the_most_specific_entry_decides() -> None:
 def test_denying_wins_over_allowing_the_same_network() -> None:
     same = networks("10.1.0.0/16")
 
-    assert not PeerPolicy(allowed=same, denied=same).permits(ipaddress.ip_address("10.1.0.1"))
+    assert not CoturnPeerPolicy(allowed=same, denied=same).permits(ipaddress.ip_address("10.1.0.1"))
 
 
 def test_allowing_everything_still_denies_what_is_special() -> None:
-    policy = PeerPolicy(allowed=networks("0.0.0.0/0", "::/0"))
+    policy = CoturnPeerPolicy(allowed=networks("0.0.0.0/0", "::/0"))
 
     assert not policy.permits(ipaddress.ip_address("169.254.169.254"))
     assert not policy.permits_loopback
@@ -62,22 +63,22 @@ def test_allowing_everything_still_denies_what_is_special() -> None:
     [("127.0.0.0/8", True), ("127.0.0.1/32", True), ("::1/128", True), ("10.0.0.0/8", False)],
 )
 def test_loopback_is_opened_only_where_it_is_allowed(cidr: str, expected: bool) -> None:
-    assert PeerPolicy(allowed=networks(cidr)).permits_loopback is expected
+    assert CoturnPeerPolicy(allowed=networks(cidr)).permits_loopback is expected
 
 
 def test_what_is_allowed_in_full_is_not_denied_beside() -> None:
-    policy = PeerPolicy(allowed=networks("127.0.0.0/8"))
+    policy = CoturnPeerPolicy(allowed=networks("127.0.0.0/8"))
 
     assert "127.0.0.0-127.255.255.255" not in map(str, policy.denied_ranges())
     assert [str(part) for part in policy.allowed_ranges()] == ["127.0.0.0-127.255.255.255"]
 
 
 def test_allowing_what_is_public_anyway_adds_no_exception() -> None:
-    assert PeerPolicy(allowed=networks("9.9.9.0/24")).allowed_ranges() == ()
+    assert CoturnPeerPolicy(allowed=networks("9.9.9.0/24")).allowed_ranges() == ()
 
 
 def test_denying_everything_leaves_the_exceptions_open() -> None:
-    policy = PeerPolicy(allowed=networks("10.244.3.7/32"), denied=networks("0.0.0.0/0", "::/0"))
+    policy = CoturnPeerPolicy(allowed=networks("10.244.3.7/32"), denied=networks("0.0.0.0/0", "::/0"))
 
     assert policy.permits(ipaddress.ip_address("10.244.3.7"))
     assert not policy.permits(ipaddress.ip_address("9.9.9.9"))
@@ -102,7 +103,7 @@ def test_the_whole_of_ipv4_is_two_ranges() -> None:
 
 def test_probes_are_the_edges_of_what_is_denied_but_for_the_servers_own_address() -> None:
     own = ipaddress.ip_address("192.168.255.255")
-    asked = probes(PeerPolicy(allowed=networks("10.0.0.0/16")), 4, own)
+    asked = probes(CoturnPeerPolicy(allowed=networks("10.0.0.0/16")), 4, own)
 
     assert own not in asked
     assert ipaddress.ip_address("10.0.0.0") not in asked

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 
+from callcluster_operator.api.parse import networks
 from callcluster_operator.objects import POD, Object
 from callcluster_operator.planning import names
 from callcluster_operator.planning.installation import Installation
@@ -77,8 +77,8 @@ def pod_manifest(installation: Installation, ordinal: int, slot: Slot) -> Object
             env("USER_QUOTA", turn.quota.allocations_per_user),
             # coturn counts bytes.
             env("MAX_BPS", turn.quota.bits_per_second_per_allocation // 8),
-            env("ALLOWED_PEER_CIDRS", _networks(turn.peer_policy.allowed_cidrs)),
-            env("DENIED_PEER_CIDRS", _networks(turn.peer_policy.denied_cidrs)),
+            env("ALLOWED_PEER_CIDRS", _listed(turn.peer_policy.allowed_cidrs)),
+            env("DENIED_PEER_CIDRS", _listed(turn.peer_policy.denied_cidrs)),
             env("KEYS_FILE", f"{TURN_KEYS_DIR}/keys.json"),
             env("CONTROL_KEYS_FILE", f"{CONTROL_KEYS_DIR}/keys.json"),
             env("DRAIN_TIMEOUT_SECONDS", turn.drain.timeout_seconds),
@@ -132,6 +132,5 @@ def pod_manifest(installation: Installation, ordinal: int, slot: Slot) -> Object
     return pod
 
 
-def _networks(given: Iterable[str]) -> str:
-    # 10.1.2.3/8 is a network in the API, but not for the agent.
-    return ",".join(str(ipaddress.ip_network(network, strict=False)) for network in given)
+def _listed(given: Iterable[str]) -> str:
+    return ",".join(map(str, networks(given)))

@@ -45,6 +45,7 @@ def test_a_settled_callcluster_is_ready_and_nothing_is_written() -> None:
         "SignalingAvailable": ("True", "Available"),
         "TURNAvailable": ("True", "Available"),
         "SFUCapacityAvailable": ("False", "NotRequested"),
+        "RelaysReachSFUs": ("Unknown", "NoServers"),
         "AddressesResolved": ("True", "Resolved"),
         "CredentialsRotated": ("True", "Settled"),
     }

@@ -240,6 +240,49 @@ def test_sfus_without_space_for_two_more_are_full() -> None:
     assert "sfu.participantsPerReplica" in said["message"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({}, ("False", "PeerDenied")),
+        ({"allowedCIDRs": ["203.0.113.1/24"]}, ("True", "PeersAllowed")),
+        (
+            {"allowedCIDRs": ["203.0.113.0/24"], "deniedCIDRs": ["203.0.113.1/32"]},
+            ("False", "PeerDenied"),
+        ),
+    ],
+)
+def test_the_status_says_whether_relays_may_send_to_the_sfus(
+    policy: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    world = World(["n1"])
+    world.put(callcluster("cc", sfu={"replicas": 1}, turn={"peerPolicy": policy}))
+    world.settle("cc")
+    said = world.condition("cc", "RelaysReachSFUs")
+    assert (said["status"], said["reason"]) == expected
+    if expected[0] == "False":
+        assert "203.0.113.1," in said["message"]
+        assert "turn.peerPolicy.allowedCIDRs" in said["message"]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"), [("198.20.0.1", "True"), ("10.0.0.9", "False"), ("2a01:4f8::1", "True")]
+)
+def test_a_public_address_of_an_sfu_needs_no_word_in_the_peer_policy(address: str, expected: str) -> None:
+    world = World(["n1"])
+    sources = {"sources": ["Static"], "addresses": [{"nodeName": "n1", "address": address}]}
+    world.put(callcluster("cc", sfu={"replicas": 1}, addressing=sources))
+    world.settle("cc")
+    assert world.condition("cc", "RelaysReachSFUs")["status"] == expected
+
+
+def test_without_turn_servers_there_are_no_relays_to_reach_an_sfu() -> None:
+    world = World(["n1"])
+    world.put(callcluster("cc", sfu={"replicas": 1}, turn={"replicas": 0}))
+    world.settle("cc")
+    said = world.condition("cc", "RelaysReachSFUs")
+    assert (said["status"], said["reason"]) == ("Unknown", "NotRequested")
+
+
 def test_two_callclusters_never_pick_the_same_ports() -> None:
     world = World(["n1"])
     for name in ("a", "b"):
