@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from callcluster_operator.cluster import Cluster
+from callcluster_operator.cluster import Cluster, ConflictError
+from callcluster_operator.kube.client import KubeCluster
 from callcluster_operator.kube.gather import children_of
 from callcluster_operator.objects import CALL_CLUSTER, ROOM, Object, Ref
 
@@ -45,6 +46,19 @@ class Eyes:
             condition(status, "Ready").get("status") == "True"
             and condition(status, "Progressing").get("status") == "False"
         )
+
+
+async def edit(cluster: KubeCluster, ref: Ref, change: Callable[[Object], object]) -> None:
+    """Change an object that exists by hand, however often somebody else writes it meanwhile."""
+    while True:
+        found = await cluster.get(ref)
+        assert found is not None, f"{ref} does not exist"
+        change(found)
+        try:
+            await cluster.replace(found)
+        except ConflictError:
+            continue
+        return
 
 
 def condition(status: Mapping[str, Any], kind: str) -> dict[str, str]:

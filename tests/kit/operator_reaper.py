@@ -60,7 +60,7 @@ class Driver:
             async def killed_or_over() -> bool:
                 return self._reaper.operator is None or await is_over()
 
-            await eventually(killed_or_over, within=60)
+            await eventually(killed_or_over, within=180)
             if self._reaper.operator is not None:
                 self._reaper.operator = None
                 operator.kill()

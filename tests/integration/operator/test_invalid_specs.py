@@ -12,7 +12,7 @@ from callcluster_operator.kube.access import open_access
 from callcluster_operator.kube.client import KubeCluster
 from callcluster_operator.objects import CALL_CLUSTER, Ref
 from kit.apiserver import ROOT, ApiServer, AssetsMissingError, find_assets
-from kit.callclusters import Eyes, condition
+from kit.callclusters import Eyes, condition, edit
 from kit.eventually import eventually
 from kit.operator_process import OperatorProcess
 from kit.specs import BAD_CALLCLUSTERS, callcluster, room
@@ -98,11 +98,10 @@ async def test_an_invalid_spec_is_a_condition_and_disturbs_nobody(
             for name in (*specs, *WILD_SPECS):
                 assert await eyes.children(name) == {}
 
-            await cluster.replace(
-                {
-                    **await eyes.object(Ref(CALL_CLUSTER, "default", "domain-missing")),
-                    "spec": {"domain": "calls.example.org"},
-                }
+            await edit(
+                cluster,
+                Ref(CALL_CLUSTER, "default", "domain-missing"),
+                lambda found: found.update(spec={"domain": "calls.example.org"}),
             )
 
             async def mended() -> bool:

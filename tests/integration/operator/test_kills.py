@@ -163,7 +163,7 @@ class Life:
             self._apiserver.request("PATCH", path, {"metadata": {"annotations": annotations}})
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 async def test_killed_at_every_write_of_its_life_it_ends_where_an_undisturbed_one_does(
     apiserver: ApiServer,
     cluster: KubeCluster,

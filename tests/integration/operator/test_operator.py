@@ -24,7 +24,7 @@ from callcluster_operator.objects import (
 from callcluster_operator.observed import PortClaim
 from callcluster_operator.planning import names, ports
 from kit.apiserver import ApiServer
-from kit.callclusters import Eyes, condition
+from kit.callclusters import Eyes, condition, edit
 from kit.eventually import eventually
 from kit.operator_process import OperatorProcess
 from kit.pods import Kubelet
@@ -81,11 +81,12 @@ async def test_an_edited_child_is_mended_and_what_others_add_stays(
     demo: Eyes, cluster: KubeCluster, namespace: str
 ) -> None:
     ref = Ref(DEPLOYMENT, namespace, "demo-signaling")
-    before = await demo.object(ref)
-    edited = {**before, "metadata": {**before["metadata"], "labels": {**before["metadata"]["labels"]}}}
-    edited["metadata"]["labels"]["example.org/team"] = "calls"
-    edited["spec"] = {**before["spec"], "replicas": 7, "revisionHistoryLimit": 9}
-    await cluster.replace(edited)
+
+    def change(deployment: Object) -> None:
+        deployment["metadata"]["labels"]["example.org/team"] = "calls"
+        deployment["spec"].update(replicas=7, revisionHistoryLimit=9)
+
+    await edit(cluster, ref, change)
 
     async def mended() -> bool:
         now = await demo.object(ref)
@@ -129,9 +130,11 @@ async def test_a_deleted_turn_server_gets_a_successor(
 async def test_a_turn_server_whose_image_somebody_changed_gets_a_successor(
     demo: Eyes, cluster: KubeCluster, kubelet: Kubelet, namespace: str
 ) -> None:
-    old = await demo.object(Ref(POD, namespace, "demo-turn-0"))
-    old["spec"]["containers"][0]["image"] = "somebody/else:1"
-    await cluster.replace(old)
+    await edit(
+        cluster,
+        Ref(POD, namespace, "demo-turn-0"),
+        lambda pod: pod["spec"]["containers"][0].update(image="somebody/else:1"),
+    )
 
     async def replaced() -> bool:
         servers = (await demo.callcluster())["status"]["turn"]["servers"]

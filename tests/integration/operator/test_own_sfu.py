@@ -87,7 +87,7 @@ async def test_the_sfu_of_a_closed_room_goes_when_the_last_one_has_left(
     await eventually(says_so, within=60)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 async def test_an_operator_that_is_killed_at_each_write_gives_the_room_one_sfu_and_takes_it_away_again(
     apiserver: ApiServer,
     cluster: KubeCluster,

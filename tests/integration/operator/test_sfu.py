@@ -10,7 +10,7 @@ import pytest
 from callcluster_operator.kube.client import KubeCluster
 from callcluster_operator.objects import CALL_CLUSTER, POD, SERVICE_ACCOUNT, Object, Ref, ref_of
 from callcluster_operator.planning import names
-from kit.callclusters import Eyes, condition
+from kit.callclusters import Eyes, condition, edit
 from kit.eventually import eventually
 from kit.operator_process import OperatorProcess
 from kit.pods import Kubelet
@@ -42,10 +42,8 @@ async def all_ready(eyes: Eyes, ports: list[int]) -> bool:
 
 
 async def change(cluster: KubeCluster, namespace: str, **sfu: Any) -> None:
-    found = await cluster.get(Ref(CALL_CLUSTER, namespace, "demo"))
-    assert found is not None
-    found["spec"]["sfu"] = {**found["spec"]["sfu"], **sfu}
-    await cluster.replace(found)
+    ref = Ref(CALL_CLUSTER, namespace, "demo")
+    await edit(cluster, ref, lambda found: found["spec"]["sfu"].update(sfu))
 
 
 async def test_sfus_come_with_all_that_they_need_and_the_status_shows_them(
@@ -79,9 +77,11 @@ async def test_an_edited_sfu_gets_a_successor_and_its_port_rests(
     calls: Eyes, cluster: KubeCluster, namespace: str
 ) -> None:
     account = Ref(SERVICE_ACCOUNT, namespace, "demo-sfu")
-    edited = await calls.object(Ref(POD, namespace, "demo-sfu-0"))
-    edited["spec"]["containers"][0]["image"] = "somebody/else:1"
-    await cluster.replace(edited)
+    await edit(
+        cluster,
+        Ref(POD, namespace, "demo-sfu-0"),
+        lambda pod: pod["spec"]["containers"][0].update(image="somebody/else:1"),
+    )
 
     def record(found: Object) -> dict[str, Any]:
         text: dict[str, Any] = json.loads(found["metadata"]["annotations"][names.PORTS])
