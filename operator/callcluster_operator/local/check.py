@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from callcluster_operator.api import conditions
 from callcluster_operator.local.access import jwt_secret, needs_token
 from callcluster_operator.local.display import CLUSTER, NOT_READY
 from callcluster_operator.local.runtime import Runtime
@@ -18,33 +19,51 @@ READY_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 SETTLED_SECONDS = 2.0
 """What is said for so long is the reason. A process that lost its port to another one ends first, too."""
+CALL_SECONDS = 60
+"""After which a call has failed; a machine that has just started all this is slow."""
+GROUP = 3
+"""The fewest members that make a call for the SFU."""
 FAILED = 1
 
 
 async def check(runtime: Runtime, write: Callable[[str], None], *, relay: bool) -> int:
-    """Place a direct and a relayed call, or only the relayed one; the exit code.
+    """Place a direct call, a relayed one, and one through the SFU, or only the relayed one; the exit code.
 
-    Where there is no relay the direct call is enough, unless a relayed one is asked for.
+    Where there is no relay or no SFU the others are enough, unless only the relayed one is asked for.
     """
-    problem = await _wait_for(runtime, names.SIGNALING, "SignalingAvailable")
+    problem = await _wait_for(runtime, names.SIGNALING, conditions.SIGNALING_AVAILABLE)
     if problem:
         write(f"check failed: signaling: {problem}")
         return FAILED
-    if not relay and (code := await _probe(runtime, relay=False)):
+    if not relay and (code := await _probe(runtime)):
         write(f"check failed: the direct call ended with code {code}")
         return code
-    problem = await _wait_for(runtime, names.TURN, "TURNAvailable")
-    if problem and relay:
-        write(f"check failed: no relay: {problem}")
+    no_relay = await _wait_for(runtime, names.TURN, conditions.TURN_AVAILABLE)
+    if no_relay and relay:
+        write(f"check failed: no relay: {no_relay}")
         return FAILED
-    if problem:
-        write(f"check passed: a direct call works; there is no relay: {problem}")
-        return 0
-    if code := await _probe(runtime, relay=True):
+    if not no_relay and (code := await _probe(runtime, "--relay")):
         write(f"check failed: the relayed call ended with code {code}")
         return code
-    write("check passed: calls work" if relay else "check passed: calls work, direct and relayed")
+    if relay:
+        write("check passed: calls work")
+        return 0
+    no_sfu = await _wait_for(runtime, names.SFU, conditions.SFU_CAPACITY_AVAILABLE)
+    if not no_sfu and (code := await _probe(runtime, "--members", str(GROUP))):
+        write(f"check failed: the group call ended with code {code}")
+        return code
+    write(f"check passed: {_what_works(no_relay, no_sfu)}")
     return 0
+
+
+def _what_works(no_relay: str | None, no_sfu: str | None) -> str:
+    """In words, with the reasons for what was not tried."""
+    works = "a direct call works" if no_relay else "calls work, direct and relayed"
+    if not no_sfu:
+        works += ", in groups too"
+    if no_relay:
+        works += f"; there is no relay: {no_relay}"
+    return works + (f"; there is no SFU: {no_sfu}" if no_sfu else "")
 
 
 async def _wait_for(runtime: Runtime, component: str, condition: str) -> str | None:
@@ -54,9 +73,12 @@ async def _wait_for(runtime: Runtime, component: str, condition: str) -> str | N
     before, since = None, loop.time()
     while True:
         found = await runtime.store.list(CALL_CLUSTER)
-        conditions = [each for obj in found for each in obj.get("status", {}).get("conditions", ())]
-        if any(each["type"] == condition and each["status"] == "True" for each in conditions):
+        all_said = [each for obj in found for each in obj.get("status", {}).get("conditions", ())]
+        told = [each for each in all_said if each["type"] == condition]
+        if any(each["status"] == "True" for each in told):
             return None
+        if any(each["reason"] == "NotRequested" for each in told):
+            return str(told[0]["message"])
         standing = await runtime.standing()
         said = standing.get(CLUSTER) or standing.get(component)
         if said != before:
@@ -66,15 +88,13 @@ async def _wait_for(runtime: Runtime, component: str, condition: str) -> str | N
         if not passes and loop.time() - since > SETTLED_SECONDS:
             return said
         if loop.time() > deadline:
-            reasons = [each["message"] for each in conditions if each["type"] == condition]
-            return said or (reasons[0] if reasons else "nothing is known of it")
+            return said or (told[0]["message"] if told else "nothing is known of it")
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _probe(runtime: Runtime, *, relay: bool) -> int:
+async def _probe(runtime: Runtime, *arguments: str) -> int:
     command = [sys.executable, "-m", "callcluster_probe", "--url", f"ws://localhost:{runtime.port}"]
-    if relay:
-        command.append("--relay")
+    command += ["--timeout", str(CALL_SECONDS), *arguments]
     if needs_token(runtime.spec.callcluster):
         command += ["--jwt-secret-file", str(await _jwt_secret_file(runtime))]
     process = await asyncio.create_subprocess_exec(*command)
