@@ -139,12 +139,15 @@ class Fleet(ABC, Generic[S]):
         outdated = [server for server in active if server.is_outdated]
         missing = self._wanted - (len(active) - len(outdated)) - resting
         room = self._wanted + (1 if outdated else 0) - len(active) - resting
+        count = min(missing, room)
+        if count <= 0:
+            return
         # Also pods that are ours by label alone: an earlier CallCluster of this name may have left them.
         children = self._installation.observed.children.items()
         present = [*(child for ref, child in children if ref.kind == POD), *self._beside]
         used = {pod["metadata"]["name"] for pod in present}
         held = [claim for pod in present if (claim := ports.held_ports(pod, "")) is not None]
-        for _ in range(min(missing, room)):
+        for _ in range(count):
             ordinal = next(
                 number
                 for number in range(len(used) + 1)

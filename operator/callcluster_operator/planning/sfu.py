@@ -120,14 +120,17 @@ def decide(installation: Installation, rooms: Collection[str] = ()) -> Decision:
     seen = [read_server(installation, pod) for pod in installation.sfu_pods()]
     held = {server.ports.media for server in seen if server.ports is not None}
     record = resting.brought_up_to_date(resting.read(installation), held, installation.now)
+    by_room: dict[str, list[SFUServer]] = {}
+    for server in seen:
+        by_room.setdefault(server.room, []).append(server)
     counts = {"": installation.spec.sfu.replicas, **dict.fromkeys(rooms, 1)}
     tiers: dict[str, Tier[SFUServer]] = {}
     made: list[Object] = []
     # Those that rooms share come first where ports are scarce.
-    for room in sorted({*counts, *(server.room for server in seen)}):
+    for room in sorted({*counts, *by_room}):
         fleet = _SFUFleet(
             installation,
-            [server for server in seen if server.room == room],
+            by_room.get(room, ()),
             room=room,
             wanted=counts.get(room, 0),
             taken=frozenset(record),
