@@ -28,7 +28,7 @@ RESTORE_SPREAD_SECONDS = 1.0
 SEATS_SECONDS = 1.0
 """How often to look whether the SFUs of this pod's rooms are still there."""
 SEATS_PATIENCE_SECONDS = 3.0
-"""What SFUs get after an outage, over which their leases may have run out."""
+"""What SFUs get after an outage, over which their leases may have run out, before others are called."""
 
 
 class Rooms:
@@ -78,6 +78,7 @@ class Rooms:
         self._behind: dict[str, tuple[float, int]] = {}
         self._renew_at: dict[str, float] = {}
         self._seats_due = 0.0
+        self._patient_until = 0.0
         self._mending: set[str] = set()
         self._afterwards: dict[str, list[Callable[[], None]]] = {}
 
@@ -206,7 +207,7 @@ class Rooms:
     def check_all(self) -> None:
         """Compare every room with the bus, soon and spread out."""
         now = asyncio.get_running_loop().time()
-        self._seats_due = now + SEATS_PATIENCE_SECONDS
+        self._seats_due = self._patient_until = now + SEATS_PATIENCE_SECONDS
         for name in self._renew_at:
             self._renew_at[name] = now + RESTORE_SPREAD_SECONDS * random.random()  # noqa: S311
 
@@ -251,8 +252,11 @@ class Rooms:
         if renewal.off > room.off:
             # What is missing may say why a member is out: only those it says nothing of were taken over.
             await self._catch_up(room)
-        if room.wants_sfu:
-            self._bus.want(room.keys, self._sfu_of(room))
+        if room.wants_sfu and self.holds(room):
+            if asyncio.get_running_loop().time() < self._patient_until:
+                self._renew_at[room.keys.name] = self._patient_until
+            else:
+                self._bus.want(room.keys, self._sfu_of(room))
         for sid, claim in claims:
             link = self._links.get(sid)
             if sid in renewal.lost and link is not None and link.room is room and link.claim == claim:

@@ -134,7 +134,7 @@ async def test_who_resumes_during_a_wipe_is_asked_to_try_again_and_gets_in(
                 raise
             return None
 
-    back = await eventually(resumed, every=0.3)
+    back = await eventually(resumed, every=0.3, within=30)
     await back.request("offer", {"sdp": "v=0"}, to={"sid": a.sid})
     await a.expect(lambda frame: frame["t"] == "offer")
 

@@ -44,7 +44,7 @@ CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
 PATIENCE_SECONDS = 2.0
 """How long a request waits for a connection that is being made."""
-WIPE_SECONDS = 3.0
+WIPE_SECONDS = 10.0
 """For so long after a loss of data a missing session may still be recorded again by its pod."""
 PROBE = b"probe"
 
