@@ -79,7 +79,7 @@ class HostileTab(Tab):
         samples: int = await self.page.evaluate("sid => heard(sid)", sid)
         return samples
 
-    async def hears(self, sid: str, within: float = 30.0) -> None:
+    async def hears(self, sid: str, within: float = 60.0) -> None:
         """From now on frames of a member reach the decoder as they came, and its voice is played."""
         before, heard = await self.counts(sid), await self.heard(sid)
 

@@ -22,12 +22,15 @@ let attack = { kind: 'none' }
 let turn = 0
 /** @type {Uint8Array[]} */
 let given = []
+/** @type {Uint8Array[]} payloads held back */
+let held = []
+const HELD = 8
 
 const bytesOf = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
 const textOf = (bytes) => btoa(String.fromCharCode(...bytes))
 const countsOf = (sid) => (counts[sid] ??= { came: 0, altered: 0, played: 0, alteredPlayed: 0 })
 
-/** What the server puts into a carrier instead of what came in it; `undefined` for nothing else. */
+/** What the server puts into a carrier instead of what came in it; `undefined` where it leaves that. */
 const attacks = {
   none: () => undefined,
   flip: (payload) => {
@@ -38,10 +41,18 @@ const attacks = {
   extend: (payload) => Uint8Array.of(...payload, 0),
   give: () => given[turn % given.length],
   silence: () => PLAINTEXT_SILENCE,
+  /** Eight payloads from the last to the first, and once more; those that come meanwhile are lost. */
+  backwards: (payload) => {
+    const next = given.shift()
+    if (next) return next
+    held.push(payload)
+    if (held.length === HELD) given = [...held.reverse(), ...held.splice(0)]
+    return new Uint8Array(0)
+  },
   swap: (payload, { other }) => recorded[other]?.at(-1),
 }
 
-/** @returns {boolean} Whether the frame was altered. */
+/** @returns {boolean} Whether the frame was altered; one that is empty then is not handed on. */
 function tamper(sid, frame) {
   const came = new Uint8Array(frame.data).slice() // its own bytes go with the frame when that is handed on
   const list = (recorded[sid] ??= [])
@@ -77,6 +88,7 @@ self.onrtctransform = ({ transformer }) => {
       const count = countsOf(options.sid)
       count.came += 1
       if (tamper(options.sid, frame)) {
+        if (!frame.data.byteLength) return
         altered.add(frame)
         count.altered += 1
       }
@@ -95,6 +107,7 @@ const commands = {
   attack: ({ payloads = [], ...how }) => {
     given = payloads.map(bytesOf)
     turn = 0
+    held = []
     attack = how
   },
   counts: () => counts,

@@ -21,7 +21,7 @@ from kit.eventually import eventually
 from kit.hostile_server import Frame, HostileServer, Seat
 from playwright.async_api import BrowserContext
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
 
 FRAMES = 30
 
