@@ -1,5 +1,7 @@
 """Runs the benchmarks, prints the figures, and writes docs/benchmarks.md with plots.
 
+The figures themselves are kept in docs/benchmarks, so that a run of some keeps the others' sections.
+
 Each benchmark is a script of its own that prints one JSON line a figure: bench, name, unit, median, values,
 and where there is a peer beside it, ratio, ratios and peer; the peer's own figures say of: peer. Points of
 a curve have x, and over, which says what x is. A figure without its command and machine is worth
@@ -30,7 +32,7 @@ from matplotlib.patches import Patch
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 IMAGES = ROOT / "docs" / "images"
-RESULTS = ROOT / ".cache" / "bench"
+RESULTS = ROOT / "docs" / "benchmarks"
 OURS, PEER = "#2f6f8f", "#b9bfc4"
 CURVE = 8.0
 """Height of a panel with a curve, in bars."""
@@ -89,17 +91,20 @@ BENCHMARKS = (
         "system calls and the kernel's network work included. Each SFU is alone on one core, the "
         "clients are on another, and the SFUs take turns, round by round. The clients' protocol is "
         "str0m's (ICE, DTLS, SRTP); clients that open what they get answer with transport-wide "
-        "feedback, reports and NACKs. Ours is the packet plane with its rooms in Python, without "
+        "feedback, reports and NACKs. Each round begins with another SFU; a ratio is of two runs of one "
+        "round. Ours is the packet plane with its rooms in Python, without "
         "signaling; Janus is the distribution's VideoRoom with one event loop and ICE-lite; LiveKit "
-        "has one UDP port and batched writes, which hold packets for up to 2 ms.\n\n"
+        "has one UDP port and batched writes, which hold packets for up to 2 ms; so does ours while turns "
+        "that send 16 packets or more follow each other within 4 ms.\n\n"
         "*Video* is 1,000 frames a second of three packets of 1,100 bytes, with 18 further tracks "
         "negotiated and silent; *frame after frame* sends the next when the last has come through; "
         "*saturated* keeps 64 packets on their way, in bursts of 8. In these two, and for latency at a "
         "share of a core (1 to 100, by a rate to match), all clients but one count packets without "
         "opening them, and none gives transport-wide feedback: they could not follow otherwise. "
         "*Audio* is 50 packets of 100 bytes a second from each speaker. A meeting's video is 30 "
-        "frames a second. Where no loss is listed there was none. Latency is from the sender's "
-        "protocol to the receiving socket, by the kernel's arrival time. Memory is what is private to "
+        "frames a second. Loss is of all packets to all clients, with what their own sockets could not "
+        "hold; where none is listed there was none. Latency is from the sender's protocol to the receiving "
+        "socket, by the kernel's arrival time. Memory is what is private to "
         "the process. Other work on the machine disturbs the figures: the last line says how many "
         "cores it took at most.",
         apart=True,
@@ -219,22 +224,45 @@ def machine() -> str:
     return f"{cores}, {memory:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
 
 
-def document(results: dict[str, list[Figure]]) -> str:
+@dataclass(frozen=True)
+class Result:
+    """What one run of a benchmark left in docs/benchmarks."""
+
+    date: str
+    machine: str
+    figures: list[Figure]
+
+    @classmethod
+    def kept(cls, benchmark: Benchmark) -> Result | None:
+        """That of the last run, if there was one."""
+        path = RESULTS / f"{benchmark.script}.json"
+        return cls(**json.loads(path.read_text())) if path.exists() else None
+
+    def keep(self, benchmark: Benchmark) -> None:
+        """Take the place of the last one."""
+        figures = ",\n".join(f"    {json.dumps(figure)}" for figure in self.figures)
+        head = json.dumps({"date": self.date, "machine": self.machine}, indent=2).removesuffix("\n}")
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / f"{benchmark.script}.json").write_text(f'{head},\n  "figures": [\n{figures}\n  ]\n}}\n')
+
+
+def document(results: dict[str, Result]) -> str:
     """The text of docs/benchmarks.md."""
     parts = [
         "# Benchmarks\n",
-        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. Machine: {machine()}; virtual and "
-        "shared, so trust CPU time and ratios more than wall time. Bold is the median, then smallest and "
-        "largest run.\n",
+        "Written by `make bench` and `make bench-sfu`; the figures alone are in `docs/benchmarks`. The "
+        "machines are virtual and shared, so trust CPU time and ratios more than wall time. Bold is the "
+        "median, then smallest and largest run.\n",
     ]
     for benchmark in BENCHMARKS:
-        figures = results.get(benchmark.script)
-        if not figures:
+        result = results.get(benchmark.script)
+        if result is None:
             continue
+        figures = result.figures
         parts += [
             f"## {benchmark.title}\n",
             benchmark.text + "\n",
-            f"`python tests/bench/{benchmark.script}.py`\n",
+            f"`python tests/bench/{benchmark.script}.py` on {result.date}: {result.machine}.\n",
             "| figure | median | spread | against the peer | aim |\n|---|---|---|---|---|\n"
             + "\n".join(map(row, figures))
             + "\n",
@@ -251,26 +279,21 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="shorter runs, for a look; writes no document")
     arguments = parser.parse_args()
     only = [name for name in arguments.only.split(",") if name]
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    results: dict[str, list[Figure]] = {}
     for benchmark in BENCHMARKS:
-        kept = RESULTS / f"{benchmark.script}.json"
         if benchmark.script not in only if only else benchmark.apart:
-            if kept.exists():
-                results[benchmark.script] = json.loads(kept.read_text())
             continue
         print(f"\n== {benchmark.title}", flush=True)
         figures = []
         for figure in figures_of(benchmark, arguments.quick):
             figures.append(figure)
             print("  " + row(figure).strip("| ").replace(" | ", "  "), flush=True)
-        results[benchmark.script] = figures
         if not arguments.quick:
-            kept.write_text(json.dumps(figures))
+            Result(f"{datetime.now(UTC):%Y-%m-%d}", machine(), figures).keep(benchmark)
             if measured := [figure for figure in figures if "text" not in figure]:
                 plot(benchmark, measured)
     if not arguments.quick:
-        DOCUMENT.write_text(document(results))
+        kept = ((benchmark.script, Result.kept(benchmark)) for benchmark in BENCHMARKS)
+        DOCUMENT.write_text(document({script: result for script, result in kept if result}))
         print(f"\nwrote {DOCUMENT.relative_to(ROOT)}")
     return 0
 

@@ -2,6 +2,7 @@
 
 Clients are those of tests/bench/load, which speak ICE, DTLS and SRTP by an implementation that is none of
 ours. Prints one JSON line a figure; an SFU that can't be had here is named with the reason, without one.
+Where it is stands on standard error, run by run.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import statistics
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -42,7 +44,12 @@ AIMS = {
     "audio": ">= 3 x the better peer",
     "meeting": "",
 }
+ROUNDS, SECONDS = 4, 4.0
+QUICK_ROUNDS, QUICK_SECONDS = 1, 2.0
+FAILURES = 2
+"""After so many an SFU has no further rounds of a shape."""
 WARM_UP_SECONDS = 1.0
+RATE = "packets per CPU-second"
 SHARE = 0.7
 """Of a core: the load at which latency counts."""
 LATENCY_LISTENERS = 100
@@ -80,9 +87,9 @@ class Run:
 
     @property
     def lost(self) -> float:
-        """Percent."""
-        opened, lost = self.counts["opened"], self.counts["lost"]
-        return float(100 * lost / max(1, opened + lost))
+        """Percent of what was sent to all receivers."""
+        received, lost = self.counts["received"], self.counts["lost"]
+        return float(100 * lost / max(1, received + lost))
 
 
 class Bench:
@@ -95,6 +102,11 @@ class Bench:
         self._contestants = [CONTESTANTS[name] for name in names]
         self._elsewhere: list[float] = []
         self._profiles: dict[str, set[str]] = {}
+        self._begun = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Tell the one who waits where it is."""
+        print(f"  {time.monotonic() - self._begun:4.0f} s  {text}", file=sys.stderr, flush=True)
 
     @asynccontextmanager
     async def room(self, contestant: type[Contestant]) -> AsyncIterator[tuple[Load, Contestant]]:
@@ -129,30 +141,38 @@ class Bench:
 
     async def throughput(self, key: str, shape: Shape) -> None:
         """Packets per CPU-second, and latency, of everyone in turn."""
-        runs: dict[type[Contestant], list[Run]] = {contestant: [] for contestant in self._contestants}
-        for _ in range(self._rounds):
-            for contestant in self._contestants:
-                if (run := await self._once(contestant, shape)) is not None:
-                    runs[contestant].append(run)
-        done = {contestant: one for contestant, one in runs.items() if one}
-        peers = {contestant: one for contestant, one in done.items() if contestant is not CallCluster}
-        best = max(peers, key=lambda peer: statistics.median(run.rate for run in peers[peer]), default=None)
-        for contestant, some in done.items():
-            extra: dict[str, Any] = {}
-            if contestant is CallCluster:
-                extra["aim"] = AIMS[key]
-                if best is not None:
-                    ratios = [run.rate / peer.rate for run, peer in zip(some, peers[best], strict=False)]
+        runs: dict[type[Contestant], dict[int, Run]] = {contestant: {} for contestant in self._contestants}
+        for number in range(self._rounds):
+            for contestant in self._turns(number):
+                if number - len(runs[contestant]) < FAILURES:
+                    self.say(f"{shape.name}, round {number + 1} of {self._rounds}: {contestant.title}")
+                    if (run := await self._once(contestant, shape)) is not None:
+                        runs[contestant][number] = run
+        done = {contestant: rounds for contestant, rounds in runs.items() if rounds}
+        peers = {contestant: rounds for contestant, rounds in done.items() if contestant is not CallCluster}
+        best = max(peers, key=lambda peer: median_rate(peers[peer]), default=None)
+        for contestant, rounds in done.items():
+            extra: dict[str, Any] = {"aim": AIMS[key]} if contestant is CallCluster else {}
+            if contestant is CallCluster and best is not None:
+                ratios = [
+                    run.rate / peers[best][at].rate for at, run in rounds.items() if at in peers[best]
+                ]
+                if ratios:
                     extra |= {"ratio": statistics.median(ratios), "ratios": ratios, "peer": best.title}
-            name = f"{shape.name}, {contestant.title}"
-            report(name, "packets per CPU-second", [run.rate for run in some], **of(contestant), **extra)
-        for contestant, some in done.items():
-            name = f"{shape.name}, {contestant.title}"
+            rates = [run.rate for run in rounds.values()]
+            report(f"{shape.name}, {contestant.title}", RATE, rates, **of(contestant), **extra)
+        for contestant, rounds in done.items():
+            name, some = f"{shape.name}, {contestant.title}", list(rounds.values())
             if any(run.lost for run in some):
                 report(f"{name}: lost", "% of packets", [run.lost for run in some], **of(contestant))
-            if not shape.counts_only:
-                latency = [run.counts["latency"]["p99"] / 1000 for run in some]
-                report(f"{name}: latency p99", "ms", latency, **of(contestant))
+            for percentile in () if shape.counts_only else ("p50", "p99"):
+                latency = [run.counts["latency"][percentile] / 1000 for run in some]
+                report(f"{name}: latency {percentile}", "ms", latency, **of(contestant))
+
+    def _turns(self, number: int) -> list[type[Contestant]]:
+        """Each round begins with another one: what disturbs at times disturbs none more than the others."""
+        first = number % len(self._contestants)
+        return [*self._contestants[first:], *self._contestants[:first]]
 
     async def _once(self, contestant: type[Contestant], shape: Shape) -> Run | None:
         try:
@@ -170,6 +190,7 @@ class Bench:
         shape = replace(one_to(LATENCY_LISTENERS), counts_only=True)
         for contestant in self._contestants:
             name = f"latency at {SHARE:.0%} of a core, {contestant.title}"
+            self.say(name)
             try:
                 async with self.room(contestant) as (load, sfu):
                     published = await settle(load, sfu, shape)
@@ -192,6 +213,7 @@ class Bench:
     async def fans(self) -> None:
         """What a subscriber costs, by how many there are; ours alone."""
         for listeners in FANS:
+            self.say(one_to(listeners).name)
             if (run := await self._once(CallCluster, one_to(listeners))) is not None:
                 report(
                     one_to(listeners).name,
@@ -205,6 +227,7 @@ class Bench:
         """Private memory that members and producers add."""
         found: dict[type[Contestant], tuple[float, float]] = {}
         for contestant in self._contestants:
+            self.say(f"memory, {contestant.title}")
             try:
                 async with self.room(contestant) as (load, sfu):
                     found[contestant] = await self._memory(load, sfu)
@@ -237,6 +260,11 @@ class Bench:
         for title, profiles in self._profiles.items():
             report_text(f"SRTP profile, {title}", ", ".join(profiles))
         report("other work on the machine during the runs", "cores", [max(self._elsewhere, default=0.0)])
+
+
+def median_rate(rounds: dict[int, Run]) -> float:
+    """Of all rounds that were run."""
+    return statistics.median(run.rate for run in rounds.values())
 
 
 def report(name: str, unit: str, values: list[float], **extra: Any) -> None:
@@ -284,7 +312,8 @@ async def main() -> None:
         "--sfus", default=",".join(CONTESTANTS), type=lambda text: names_of(text, CONTESTANTS)
     )
     arguments = parser.parse_args()
-    seconds, rounds = (2.0, 1) if arguments.quick else (5.0, 5)
+    seconds, rounds = (QUICK_SECONDS, QUICK_ROUNDS) if arguments.quick else (SECONDS, ROUNDS)
+    print("  building the load generator", file=sys.stderr, flush=True)
     try:
         generator = build()
     except LoadError as error:

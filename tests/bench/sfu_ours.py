@@ -1,7 +1,7 @@
 """Our SFU as one process without signaling: rooms and the packet plane, spoken to by JSON lines on stdin.
 
-Requests: {"op": "offer", "member": name, "sdp": text, "wants": {mid: track}} is answered by
-{"sdp": text, "published": {mid: track}}; {"op": "statistics"} by the plane's counts.
+The one request, {"op": "offer", "member": name, "sdp": text, "wants": {mid: track}}, is answered by
+{"sdp": text, "published": {mid: track}}.
 """
 
 from __future__ import annotations
@@ -49,10 +49,6 @@ class Sfu:
         fresh = IceCredentials(secrets.token_hex(4), secrets.token_hex(16))
         return self._do(self._room.offered(member, sdp, wants, fresh))
 
-    async def statistics(self) -> dict[str, Any]:
-        """The plane's counts."""
-        return dict(await self._plane.statistics())
-
     def _hear(self, news: News) -> None:
         match news:
             case EncodingLive(track, encoding):
@@ -91,11 +87,7 @@ async def main() -> None:
     )
     while line := await reader.readline():
         request = json.loads(line)
-        if request.pop("op") == "offer":
-            answer = sfu.offer(**request)
-        else:
-            answer = await sfu.statistics()
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(sfu.offer(request["member"], request["sdp"], request["wants"])), flush=True)
 
 
 if __name__ == "__main__":

@@ -232,9 +232,9 @@ impl Client {
         for at in 0..count {
             let Some((from, arrival, datagram)) = batch.datagram(at) else { continue };
             if self.counts_only && is_stream(datagram) {
-                if let Some(ssrc) = media_source(datagram) {
+                if let Some((ssrc, sequence)) = media_source(datagram) {
                     *self.streams.entry(ssrc).or_default() += 1;
-                    tally.counted();
+                    tally.counted(self.peer, ssrc, sequence);
                 }
                 continue;
             }
@@ -309,9 +309,10 @@ fn is_stream(datagram: &[u8]) -> bool {
     datagram.len() >= 12 && datagram[0] >> 6 == 2 && !(192..=223).contains(&datagram[1])
 }
 
-/// The SSRC of a packet that is neither padding nor a retransmission.
-fn media_source(datagram: &[u8]) -> Option<u32> {
+/// SSRC and sequence number of a packet that is neither padding nor a retransmission.
+fn media_source(datagram: &[u8]) -> Option<(u32, u16)> {
     const PADDED: u8 = 0x20;
     let is_media = datagram[0] & PADDED == 0 && datagram[1] & 0x7F != VP8_RTX;
-    is_media.then(|| u32::from_be_bytes([datagram[8], datagram[9], datagram[10], datagram[11]]))
+    let ssrc = u32::from_be_bytes([datagram[8], datagram[9], datagram[10], datagram[11]]);
+    is_media.then(|| (ssrc, u16::from_be_bytes([datagram[2], datagram[3]])))
 }

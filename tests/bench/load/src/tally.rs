@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use callcluster_plane::rtp::unwrap;
 use serde::Serialize;
 
 use crate::payload::Stamp;
@@ -21,7 +22,7 @@ pub struct Measured {
     pub received: u64,
     /// Those of them that were decrypted.
     pub opened: u64,
-    /// Holes in the sequence numbers of the streams that were opened, at the end of the interval.
+    /// Holes in the sequence numbers of all streams at the end of the interval.
     pub lost: u64,
     /// Frames that were not sent because the generator was behind its schedule.
     pub skipped: u64,
@@ -88,27 +89,35 @@ impl Tally {
         self.skipped += frames;
     }
 
-    /// A packet that nobody opened.
-    pub fn counted(&mut self) {
+    /// A packet that nobody opened, with the `sequence` number on `ssrc` of `peer` that its header says.
+    pub fn counted(&mut self, peer: u32, ssrc: u32, sequence: u16) {
         self.counted += 1;
+        let newest = self.streams.get(&(peer, ssrc)).map(|stream| stream.last);
+        // The first number lies one cycle up, so that an older one that comes late has a place below it.
+        let sequence = unwrap(newest.unwrap_or(u64::from(sequence) + 0x1_0000), sequence);
+        self.arrived(peer, ssrc, sequence);
     }
 
     /// A packet with the extended `sequence` number on `ssrc` of `peer`, which the kernel took at `arrival` (since
     /// the Unix epoch).
     pub fn opened(&mut self, peer: u32, ssrc: u32, sequence: u64, arrival: Duration, stamp: Stamp) {
         self.opened += 1;
+        self.arrived(peer, ssrc, sequence);
+        let height = self.heights.entry(stamp.source).or_default();
+        *height = stamp.index.max(*height);
+        if self.samples.len() < MAX_SAMPLES {
+            let latency = arrival.saturating_sub(stamp.sent);
+            self.samples.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
+        }
+    }
+
+    fn arrived(&mut self, peer: u32, ssrc: u32, sequence: u64) {
         let fresh = Stream { first: sequence, last: sequence, count: 0 };
         let stream = self.streams.entry((peer, ssrc)).or_insert(fresh);
         // One that was sent before the interval began, and is late, is no part of it.
         if sequence >= stream.first {
             stream.last = stream.last.max(sequence);
             stream.count += 1;
-        }
-        let height = self.heights.entry(stamp.source).or_default();
-        *height = stamp.index.max(*height);
-        if self.samples.len() < MAX_SAMPLES {
-            let latency = arrival.saturating_sub(stamp.sent);
-            self.samples.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
         }
     }
 
@@ -163,6 +172,18 @@ mod tests {
         let measured = tally.measure(now);
         assert_eq!((measured.lost, measured.opened), (0, 3));
         assert_eq!(tally.height(1), Some(16));
+    }
+
+    #[test]
+    fn a_hole_is_seen_without_opening_and_over_the_numbers_end() {
+        let now = Instant::now();
+        let mut tally = Tally::new(now);
+        for sequence in [65_534, 65_533, 65_535, 1, 2] {
+            tally.counted(1, 2, sequence);
+        }
+        tally.counted(3, 2, 9);
+        let measured = tally.measure(now);
+        assert_eq!((measured.lost, measured.received, measured.opened), (1, 6, 0));
     }
 
     #[test]

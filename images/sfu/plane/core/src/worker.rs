@@ -27,6 +27,11 @@ const HOLD: Duration = Duration::from_millis(2);
 /// Only what is worth it waits: turns that send so many datagrams and follow each other so closely.
 const WORTH: u64 = 16;
 const CLOSE: Duration = Duration::from_millis(4);
+/// What comes within this time comes at once: a wait brought nothing together. After so many of those in a row, so
+/// many turns go by without one: publishers may be waiting for us.
+const APART: Duration = Duration::from_micros(250);
+const MISSES: u32 = 16;
+const SKIPS: u32 = 256;
 /// How long an idle plane sleeps.
 const IDLE: Duration = Duration::from_secs(1);
 /// A kernel stamp older than this is no arrival time: the wall clock was set.
@@ -87,6 +92,10 @@ impl Worker {
             next_tick: Time::ZERO,
             next_quiet: Time::ZERO,
             busy: Time::ZERO,
+            held: false,
+            gathered: false,
+            misses: 0,
+            skips: 0,
         };
         let thread = std::thread::Builder::new().name("plane".into()).spawn(move || {
             // A panic has been printed by then; the control half has to hear of it as of any other failure.
@@ -186,6 +195,14 @@ struct Run {
     next_quiet: Time,
     /// When the last turn that was worth a wait began.
     busy: Time,
+    /// The turn was waited for.
+    held: bool,
+    /// What it took had not come all at once.
+    gathered: bool,
+    /// Waits in a row that brought nothing together.
+    misses: u32,
+    /// Turns that go by without a wait.
+    skips: u32,
 }
 
 impl Run {
@@ -213,17 +230,27 @@ impl Run {
 
     /// Lets datagrams come together after a turn that sent `sent`; false when it is not worth it.
     fn hold(&mut self, begun: Time, sent: u64) -> bool {
+        if std::mem::take(&mut self.held) {
+            self.misses = if self.gathered { 0 } else { self.misses + 1 };
+            if self.misses == MISSES {
+                (self.misses, self.skips) = (0, SKIPS);
+            }
+        }
         if sent < WORTH {
             return false;
         }
         let is_close = begun.since(std::mem::replace(&mut self.busy, begun)) < CLOSE;
-        // What comes right now waits for the rest of the hold and then for its own turn, which may be as long.
-        let rest = HOLD.saturating_sub(2 * self.origin.time().since(begun));
-        if !is_close || rest.is_zero() {
+        if self.skips > 0 {
+            self.skips -= 1;
             return false;
         }
-        std::thread::sleep(rest);
-        true
+        // What comes right now waits for the rest of the hold and then for its own turn, which may be as long.
+        let rest = HOLD.saturating_sub(2 * self.origin.time().since(begun));
+        self.held = is_close && !rest.is_zero();
+        if self.held {
+            std::thread::sleep(rest);
+        }
+        self.held
     }
 
     fn report(&mut self, now: Time) {
@@ -250,13 +277,16 @@ impl Run {
         let count = self.receiver.receive(&self.socket)?;
         let now = self.origin.time();
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (mut first, mut last) = (now, Time::ZERO);
         for at in 0..count {
             let Some((from, stamp, datagram)) = self.receiver.datagram(at) else { continue };
             // The stamp is of the wall clock, the plane's time is not; their difference carries over.
             let age = stamp.and_then(|stamp| wall.checked_sub(stamp)).filter(|age| *age < MAX_AGE);
             let arrival = now - age.unwrap_or_default();
+            (first, last) = (first.min(arrival), last.max(arrival));
             self.plane.receive(now, arrival, from, datagram, &mut self.sender);
         }
+        self.gathered = last.since(first) >= APART;
         self.plane.flush(now, &mut self.sender);
         Ok(())
     }
