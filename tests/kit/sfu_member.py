@@ -98,9 +98,16 @@ class SFUMember(Member):
         self.offered: SfuData | None = None
         """What the SFU said last."""
         self.reason: str | None = None
+        self.stays = False
+        """Whether it keeps its connection, whatever route it is told of."""
         self.connection: Connection | None = None
         self._told = asyncio.Event()
         self._work: list[asyncio.Task[None]] = []
+
+    def moves(self) -> None:
+        """From now on it goes where it is told to."""
+        self.stays = False
+        self._told.set()
 
     async def __aenter__(self) -> SFUMember:
         await self.join(20.0, retry=True)
@@ -153,6 +160,8 @@ class SFUMember(Member):
             self._told.clear()
             told = self.offered
             assert told is not None
+            if self.stays:
+                continue
             if self.connection is None or self.connection.route != told.route:
                 if self.connection is not None:
                     await self.connection.close()

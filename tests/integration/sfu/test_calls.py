@@ -17,7 +17,7 @@ from kit.sfu_process import NEEDS_PLANE, SFUProcess, sfu
 from kit.sig_client import MODERATOR, SigClient, token
 from kit.signaling_server import SignalingProcess, signaling
 
-pytestmark = [pytest.mark.redis, pytest.mark.timeout(120), NEEDS_PLANE]
+pytestmark = [pytest.mark.redis, pytest.mark.timeout(300), NEEDS_PLANE]
 
 SECRET = bytes(range(32))
 OTHER_SECRET = bytes(range(1, 33))
@@ -51,11 +51,15 @@ async def hear_each_other(*members: SFUMember) -> None:
                     assert member.opened[other.sid] > before[member.sid][other.sid] + 2
         return True
 
-    await eventually(all_do, within=20)
+    await eventually(all_do, within=60)
 
 
 def routes(*members: SFUMember) -> list[str]:
     return [member.connection.route for member in members if member.connection is not None]
+
+
+def connected(member: SFUMember) -> bool:
+    return member.connection is not None and member.connection.state == "connected"
 
 
 @pytest.fixture
@@ -96,9 +100,9 @@ async def test_without_the_room_secret_frames_arrive_and_none_opens(server: SFUP
     first, second = await call.come(), await call.come()
     stranger = await call.come(OTHER_SECRET)
     await hear_each_other(first, second)
-    await eventually(lambda: min(stranger.arrived[m.sid] for m in (first, second)) > 20, within=20)
+    await eventually(lambda: min(stranger.arrived[m.sid] for m in (first, second)) > 20, within=60)
     assert stranger.opened.total() == 0
-    await eventually(lambda: first.arrived[stranger.sid] > 20, within=20)
+    await eventually(lambda: first.arrived[stranger.sid] > 20, within=60)
     assert first.opened[stranger.sid] == second.opened[stranger.sid] == 0
 
 
@@ -106,23 +110,23 @@ async def test_who_leaves_ends_its_tracks_for_the_others(server: SFUProcess, cal
     first, second, third = await call.three()
     gone = third.sid
     await third.leave()
-    await eventually(lambda: set(first.tracks.values()) == {second.sid}, within=5)
-    await eventually(lambda: set(second.tracks.values()) == {first.sid}, within=5)
+    await eventually(lambda: set(first.tracks.values()) == {second.sid}, within=60)
+    await eventually(lambda: set(second.tracks.values()) == {first.sid}, within=60)
     arrived = first.arrived[gone]
     await hear_each_other(first, second)
     assert first.arrived[gone] == arrived
-    await eventually(lambda: server.report()["participants"] == 2, within=5)
+    await eventually(lambda: server.report()["participants"] == 2, within=60)
 
 
 async def test_a_kicked_members_transport_is_cut(server: SFUProcess, call: Call) -> None:
     first, second, third = await call.three()
     moderator = await SigClient.member(call.url, call.room, token(g=MODERATOR))
     await moderator.request("mod.kick", {"sid": third.sid})
-    await eventually(lambda: third.reason, within=5)
+    await eventually(lambda: third.reason, within=60)
     connection = third.connection
     assert connection is not None
-    await eventually(lambda: connection.state == "closed", within=5)
-    await eventually(lambda: server.report()["participants"] == 2, within=5)
+    await eventually(lambda: connection.state == "closed", within=60)
+    await eventually(lambda: server.report()["participants"] == 2, within=60)
     await hear_each_other(first, second)
     await SigClient.close_all()
 
@@ -137,14 +141,14 @@ async def test_what_a_moderator_blocks_reaches_nobody_whatever_its_client_does(
         data = {"sid": third.sid, "media": "audio", "blocked": blocked}
         await moderator.request("mod.block", data)
         expected = {third.sid} if blocked else set()
-        await eventually(lambda: first.muted == second.muted == expected, within=20)
+        await eventually(lambda: first.muted == second.muted == expected, within=60)
 
     await block(True)
     await hear_each_other(first, second)  # what was on its way before is here by now
     arrived = first.arrived[third.sid], second.arrived[third.sid]
     heard = third.mark()
     await hear_each_other(first, second)
-    await eventually(lambda: third.opened[first.sid] > heard[first.sid] + 2, within=20)
+    await eventually(lambda: third.opened[first.sid] > heard[first.sid] + 2, within=60)
     assert (first.arrived[third.sid], second.arrived[third.sid]) == arrived
     await block(False)
     await hear_each_other(first, second, third)
@@ -157,7 +161,7 @@ async def test_a_lost_sfu_is_replaced_and_members_are_back(redis_server: RedisSe
         lost, other = (one, two) if one.serves(routes(*members)[0]) else (two, one)
         lost.kill()
         # The lease lasts five seconds; then signaling empties the seat and asks again.
-        await eventually(lambda: all(other.serves(route) for route in routes(*members)), within=20)
+        await eventually(lambda: all(other.serves(route) for route in routes(*members)), within=60)
         await hear_each_other(*members)
         assert other.report()["participants"] == 3
         assert "Traceback" not in other.text
@@ -168,7 +172,28 @@ async def test_a_drained_sfu_hands_its_call_over_and_ends(redis_server: RedisSer
         members = await call.three()
         drained, other = (one, two) if one.serves(routes(*members)[0]) else (two, one)
         drained.terminate()
-        await eventually(lambda: all(other.serves(route) for route in routes(*members)), within=20)
+        await eventually(lambda: all(other.serves(route) for route in routes(*members)), within=60)
+        await hear_each_other(*members)
+        assert await asyncio.to_thread(drained.ended) == 0
+        assert "Traceback" not in drained.text
+
+
+async def test_a_drained_sfu_forwards_until_the_last_member_has_moved(
+    redis_server: RedisServer, call: Call
+) -> None:
+    with sfu(redis_server.url) as one, sfu(redis_server.url) as two:
+        first, second, third = members = await call.three()
+        drained, other = (one, two) if one.serves(routes(first)[0]) else (two, one)
+        first.stays = second.stays = True
+        drained.terminate()
+        await eventually(lambda: other.serves(routes(third)[0]) and connected(third), within=60)
+        await hear_each_other(first, second)
+        assert drained.running()
+        await eventually(lambda: drained.report()["participants"] == 2, within=60)
+        await hear_each_other(first, second)
+        for member in (first, second):
+            member.moves()
+        await eventually(lambda: all(other.serves(route) for route in routes(*members)), within=60)
         await hear_each_other(*members)
         assert await asyncio.to_thread(drained.ended) == 0
         assert "Traceback" not in drained.text
@@ -187,7 +212,7 @@ async def test_a_frozen_sfu_that_lost_its_seat_lets_go_of_the_room(
         frozen, other = (one, two) if one.serves(routes(*members)[0]) else (two, one)
         frozen.process.send_signal(signal.SIGSTOP)
         try:
-            await eventually(lambda: all(other.serves(route) for route in routes(*members)), within=20)
+            await eventually(lambda: all(other.serves(route) for route in routes(*members)), within=60)
         finally:
             frozen.process.send_signal(signal.SIGCONT)
         await hear_each_other(*members)
@@ -207,7 +232,7 @@ async def test_a_drain_ends_when_its_time_is_up_whoever_is_left(
         # It said goodbye: nobody has to find out by silence.
         await eventually(
             lambda: all(m.connection is not None and m.connection.state == "closed" for m in members),
-            within=5,
+            within=60,
         )
 
 
@@ -243,7 +268,7 @@ async def test_an_sfu_that_lost_redis_forwards_and_serves_again_afterwards(call:
                 await hear_each_other(*members)
                 redis.start()
                 regained = 'sfu_seats_total{event="regained"} 1.0'
-                await eventually(lambda: regained in server.get("/metrics")[1], within=15)
+                await eventually(lambda: regained in server.get("/metrics")[1], within=60)
                 fourth = await own.come()
                 await hear_each_other(*members, fourth)
                 assert routes(*members) == before, "no transport was lost"
