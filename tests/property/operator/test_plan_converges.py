@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import pytest
 from callcluster_operator.objects import POD, ROOM, Ref, ref_of
 from callcluster_operator.planning import names, ports
 from callcluster_operator.planning.plan import plan
@@ -12,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.plan_executor import ConflictError, RefusedError, World
 from kit.plan_objects import NAMESPACE, callcluster, cc_ref, room
+
+pytestmark = pytest.mark.timeout(300)
 
 Spec = dict[str, Any]
 

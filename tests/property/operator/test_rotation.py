@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from callcluster_common import keyset
 from callcluster_operator.objects import POD, SECRET, Ref
 from callcluster_operator.plan import Plan
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from kit.plan_executor import ConflictError, Process, RefusedError, World
 from kit.plan_objects import NAMESPACE, callcluster
+
+pytestmark = pytest.mark.timeout(300)
 
 TTL, INTERVAL, OVERLAP, SKEW = 10, 30, 12, 1
 SPEC: dict[str, Any] = {

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from kit.plan_executor import World
 from kit.plan_objects import callcluster, host_ports
 
+pytestmark = pytest.mark.timeout(300)
+
 DRAIN_SECONDS = 60
 EVENTS = ["template", "more", "fewer", "none", "pods", "pods", "time", "calls", "hang up", "fail", "vanish"]
 
