@@ -8,6 +8,7 @@ pub mod command;
 pub mod demux;
 pub mod dtls;
 pub mod feedback;
+pub mod hold;
 pub mod ice;
 pub mod ids;
 pub mod media;

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::command::Command;
+use crate::hold::{Hold, Turn};
 use crate::net::{Receiver, Sender, Socket, Wake};
 pub use crate::news::News;
 use crate::news::Queue;
@@ -21,17 +22,6 @@ use crate::time::{Origin, Time};
 const BATCH: usize = 64;
 /// State of which the last word alone counts waits so long until the control half is woken for it.
 const QUIET: Duration = Duration::from_millis(200);
-/// How long a datagram may wait, at the most, for others that leave with it: one message to each subscriber, and one
-/// wake-up, then do for what came on several.
-const HOLD: Duration = Duration::from_millis(2);
-/// Only what is worth it waits: turns that send so many datagrams and follow each other so closely.
-const WORTH: u64 = 16;
-const CLOSE: Duration = Duration::from_millis(4);
-/// What comes within this time comes at once: a wait brought nothing together. After so many of those in a row, so
-/// many turns go by without one: publishers may be waiting for us.
-const APART: Duration = Duration::from_micros(250);
-const MISSES: u32 = 16;
-const SKIPS: u32 = 256;
 /// How long an idle plane sleeps.
 const IDLE: Duration = Duration::from_secs(1);
 /// A kernel stamp older than this is no arrival time: the wall clock was set.
@@ -91,11 +81,7 @@ impl Worker {
             inbox,
             next_tick: Time::ZERO,
             next_quiet: Time::ZERO,
-            busy: Time::ZERO,
-            held: false,
-            gathered: false,
-            misses: 0,
-            skips: 0,
+            hold: Hold::default(),
         };
         let thread = std::thread::Builder::new().name("plane".into()).spawn(move || {
             // A panic has been printed by then; the control half has to hear of it as of any other failure.
@@ -193,16 +179,7 @@ struct Run {
     next_tick: Time,
     /// When the control half is woken next for state that waits.
     next_quiet: Time,
-    /// When the last turn that was worth a wait began.
-    busy: Time,
-    /// The turn was waited for.
-    held: bool,
-    /// What it took had not come all at once.
-    gathered: bool,
-    /// Waits in a row that brought nothing together.
-    misses: u32,
-    /// Turns that go by without a wait.
-    skips: u32,
+    hold: Hold,
 }
 
 impl Run {
@@ -218,39 +195,19 @@ impl Run {
                 self.plane.tick(begun, &mut self.sender);
                 self.next_tick = begun + TICK;
             }
-            self.receive()?;
+            let span = self.receive()?;
             self.report(begun);
             self.sender.flush();
             // After a full batch there is probably more, which needs no waiting for.
-            if !self.receiver.is_full() && !self.hold(begun, self.plane.counters().media_out - sent) {
-                self.wait()?;
+            if self.receiver.is_full() {
+                continue;
+            }
+            let sent = self.plane.counters().media_out - sent;
+            match self.hold.after(Turn { begun, ended: self.origin.time(), span, sent }) {
+                Some(rest) => std::thread::sleep(rest),
+                None => self.wait()?,
             }
         }
-    }
-
-    /// Lets datagrams come together after a turn that sent `sent`; false when it is not worth it.
-    fn hold(&mut self, begun: Time, sent: u64) -> bool {
-        if std::mem::take(&mut self.held) {
-            self.misses = if self.gathered { 0 } else { self.misses + 1 };
-            if self.misses == MISSES {
-                (self.misses, self.skips) = (0, SKIPS);
-            }
-        }
-        if sent < WORTH {
-            return false;
-        }
-        let is_close = begun.since(std::mem::replace(&mut self.busy, begun)) < CLOSE;
-        if self.skips > 0 {
-            self.skips -= 1;
-            return false;
-        }
-        // What comes right now waits for the rest of the hold and then for its own turn, which may be as long.
-        let rest = HOLD.saturating_sub(2 * self.origin.time().since(begun));
-        self.held = is_close && !rest.is_zero();
-        if self.held {
-            std::thread::sleep(rest);
-        }
-        self.held
     }
 
     fn report(&mut self, now: Time) {
@@ -273,7 +230,8 @@ impl Run {
         Ok(())
     }
 
-    fn receive(&mut self) -> io::Result<()> {
+    /// Takes what is there and forwards it; returns the time between the first and the last arrival.
+    fn receive(&mut self) -> io::Result<Duration> {
         let count = self.receiver.receive(&self.socket)?;
         let now = self.origin.time();
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -286,9 +244,8 @@ impl Run {
             (first, last) = (first.min(arrival), last.max(arrival));
             self.plane.receive(now, arrival, from, datagram, &mut self.sender);
         }
-        self.gathered = last.since(first) >= APART;
         self.plane.flush(now, &mut self.sender);
-        Ok(())
+        Ok(last.since(first))
     }
 
     /// Carries out the orders that are there; false when the last one was to close.
