@@ -43,7 +43,7 @@ GAUGES = {
     "sig_participants": "Sessions in a room.",
     "sig_rooms": "Rooms with a participant on this pod.",
     "sig_rooms_with_sfu": "Of these, rooms that an SFU serves.",
-    "sig_rooms_without_sfu": "Of these, rooms that want an SFU and have none.",
+    "sig_rooms_without_sfu": "Of these, rooms that an SFU is called for, whether there are any or not.",
     "sig_bus_up": "1 while the bus answers and delivers.",
     "sig_bus_probe_rtt_seconds": "Latest time from publishing a probe to receiving it.",
     "sig_bus_queue": "Publishes that wait for the bus.",
