@@ -62,8 +62,9 @@ def signaling_network_policy(installation: Installation, *, has_redis: bool) -> 
 def redis_network_policy(installation: Installation, *, has_sfu: bool) -> Object:
     """Only signaling reaches Redis, and Redis reaches nobody.
 
-    SFUs are on the host network, and no selector names a node in a way that every network plugin agrees
-    on. With them, the password alone keeps others out.
+    SFUs are on the host network, and nothing names a node in a way that every network plugin agrees on:
+    Cilium matches no node by its address, and through the tunnels of Calico or flannel an SFU comes from one
+    that the node's object does not list. With SFUs, the password alone keeps others out.
     """
     ingress: dict[str, Any] = {"ports": [{"port": redis.PORT, "protocol": "TCP"}]}
     if not has_sfu:
