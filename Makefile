@@ -10,7 +10,7 @@ TYPESCRIPT := .cache/typescript
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## Start a call cluster on this machine and print a join link (CHECK=1: place a call, then exit)
+demo: ## Start a call cluster on this machine and print a join link (CHECK=1: place calls, then exit)
 	@requirements/system turnserver=coturn redis-server=redis-server
 	@requirements/bootstrap run
 	@requirements/plane-beside $$$$ && exec .venv/bin/callcluster up $(if $(CHECK),--check) $(ARGS) examples/local.yaml
