@@ -63,8 +63,8 @@ def redis_network_policy(installation: Installation, *, has_sfu: bool) -> Object
     """Only signaling reaches Redis, and Redis reaches nobody.
 
     SFUs are on the host network, and nothing names a node in a way that every network plugin agrees on:
-    Cilium matches no node by its address, and through the tunnels of Calico or flannel an SFU comes from one
-    that the node's object does not list. With SFUs, the password alone keeps others out.
+    Cilium matches no node by its address, and through the tunnels of Calico or flannel an SFU comes from
+    one that the node's object does not list. With SFUs, the password alone keeps others out.
     """
     ingress: dict[str, Any] = {"ports": [{"port": redis.PORT, "protocol": "TCP"}]}
     if not has_sfu:
