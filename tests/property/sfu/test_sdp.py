@@ -1,5 +1,6 @@
 import contextlib
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -18,6 +19,10 @@ a=fmtp:|a=extmap:/|a=rid:|a=simulcast:|a=msid:|b=TIAS:|a=fingerprint:sha-256 """
         "|"
     )
 )
+
+BROWSERS = [
+    path.read_bytes() for path in sorted((Path(__file__).parents[2] / "unit/sfu/offers").glob("*.sdp"))
+]
 
 
 @patient
@@ -63,6 +68,31 @@ def test_a_mangled_offer_is_answered_or_refused_but_breaks_nothing(
                 other = data.draw(st.integers(0, len(lines) - 1))
                 lines[at], lines[other] = lines[other], lines[at]
     _try("\r\n".join(lines))
+
+
+@patient
+@given(st.sampled_from(BROWSERS), st.data())
+def test_a_browsers_offer_with_broken_bytes_is_answered_or_refused_but_breaks_nothing(
+    written: bytes, data: st.DataObject
+) -> None:
+    broken = bytearray(written)
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(broken)))
+        until = at + data.draw(st.integers(0, 60))
+        match data.draw(st.sampled_from(["write", "insert", "remove", "repeat", "move"])):
+            case "write":
+                broken[at : at + 1] = data.draw(st.binary(min_size=1, max_size=4))
+            case "insert":
+                broken[at:at] = data.draw(st.binary(max_size=60))
+            case "remove":
+                del broken[at:until]
+            case "repeat":
+                broken[at:at] = broken[at:until] * data.draw(st.integers(1, 40))
+            case "move":
+                other = data.draw(st.integers(0, len(broken)))
+                broken[other:other] = broken[at:until]
+    _try(broken.decode("utf-8", "surrogateescape"))
+    _try(broken.decode("latin-1"))
 
 
 def _try(text: str) -> None:
