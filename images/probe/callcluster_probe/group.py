@@ -18,8 +18,6 @@ SFU_WITHIN = 0.5
 """Part of the timeout after which no SFU will come any more."""
 SENT: tuple[Source, ...] = ("mic", "cam")
 
-Before = dict[tuple[int, int, Source], int]
-
 
 class GroupCall:
     """The call of many."""
@@ -32,6 +30,8 @@ class GroupCall:
         self._callers = [GroupCaller(number, cast.member(str(number)), media) for number in numbers]
         self._stranger = GroupCaller(0, cast.stranger(), media)
         self._sfu_due = float("inf")
+        self._before: dict[tuple[int, int, Source], int] = {}
+        """Frames that had decrypted when all had their first, by receiver, sender and source."""
 
     async def run(self) -> GroupReport:
         """Place it.
@@ -40,19 +40,21 @@ class GroupCall:
             ProbeError: it does not work.
         """
         for caller in self._callers:
-            await enter(caller, self._settings)
+            await enter(caller, self._settings, is_first=caller.number == 1)
             if caller.number == SFU_COMES_WITH:
                 self._sfu_due = self._loop.time() + SFU_WITHIN * self._settings.timeout
         while self._waiting() is not None:
             await self._check()
         refused = await let_in(self._stranger, self._settings.timeout)
-        before = self._opened()
+        self._before = self._opened()
         end = self._loop.time() + self._settings.duration
-        while self._loop.time() < end or (not refused and not self._stranger_had_its_chance()):
+        while self._loop.time() < end or self._silent() or not (refused or self._stranger_had_its_chance()):
             await self._check()
         report = GroupReport(ok=True, stranger_refused=refused)
         report.members = [await self._report(caller) for caller in self._callers]
-        self._judge(before)
+        for caller in self._callers:
+            if caller.wrong:
+                raise ProbeError(f"member {caller.number} decrypted {caller.wrong} frames that nobody sent")
         relayed = {each.local_candidate == "relay" for each in report.members}
         if self._settings.relay and relayed != {True}:
             raise ProbeError("relay wanted but the media went directly")
@@ -67,7 +69,7 @@ class GroupCall:
         for caller in self._callers:
             if caller.member.joined_at is None:
                 return f"member {caller.number} could not join ({caller.member.last_error})"
-        if waiting := self._waiting():
+        if waiting := self._waiting() or self._silent():
             return waiting
         return "the member without the secret got no frames to try, or gave none"
 
@@ -103,21 +105,20 @@ class GroupCall:
                     return f"member {caller.number} lacks the {source} of member {other.number}: {what}"
         return None
 
-    def _opened(self) -> Before:
+    def _opened(self) -> dict[tuple[int, int, Source], int]:
         return {
             (caller.number, other.number, source): caller.opened(other.member.sid, source)
             for caller, other in permutations(self._callers, 2)
             for source in SENT
         }
 
-    def _judge(self, before: Before) -> None:
+    def _silent(self) -> str | None:
+        """Who gave nothing more after the first frames; ``None`` when everyone did."""
         for (number, other, source), opened in self._opened().items():
-            if opened <= before[number, other, source]:
+            if opened <= self._before.get((number, other, source), -1):
                 what = f"the {source} of member {other}"
-                raise ProbeError(f"member {number} decrypted nothing of {what} after the first frames")
-        for caller in self._callers:
-            if caller.wrong:
-                raise ProbeError(f"member {caller.number} decrypted {caller.wrong} frames that nobody sent")
+                return f"member {number} decrypted nothing of {what} after the first frames"
+        return None
 
     def _stranger_had_its_chance(self) -> bool:
         sid = self._stranger.member.sid

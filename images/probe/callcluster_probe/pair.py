@@ -32,8 +32,8 @@ class PairCall:
             ProbeError: it does not work.
         """
         first, second, stranger = self._first, self._second, self._stranger
-        await enter(first, self._settings)
-        await enter(second, self._settings)
+        await enter(first, self._settings, is_first=True)
+        await enter(second, self._settings, is_first=False)
         while not (first.first_frame_at and second.first_frame_at):
             await self._check()
         refused = await let_in(stranger, self._settings.timeout)

@@ -32,13 +32,17 @@ class Performer(Listener):
     def perform(self, tick: int) -> None:
         """Send what is due at ``tick``, the first of which is 0."""
 
-    async def join(self, timeout: float) -> None:
+    async def join(self, timeout: float, *, retry: bool = False) -> None:
         """Enter the room, within ``timeout`` seconds, and start to send.
+
+        Args:
+            timeout: seconds.
+            retry: go on trying where no server answers.
 
         Raises:
             SignalingError: the server can't be reached, or refuses.
         """
-        await self.member.join(timeout, retry=False)
+        await self.member.join(timeout, retry=retry)
         self._sending = asyncio.create_task(self._send())
 
     async def close(self) -> None:

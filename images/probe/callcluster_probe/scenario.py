@@ -71,14 +71,14 @@ class Cast:
         )
 
 
-async def enter(performer: Performer, settings: ProbeSettings) -> None:
-    """Let one who has the room secret join.
+async def enter(performer: Performer, settings: ProbeSettings, *, is_first: bool) -> None:
+    """Let one who has the room secret join. The first one finds out whether there is a server.
 
     Raises:
         ProbeError: it could not, or relays are wanted and there is none.
     """
     try:
-        await performer.join(settings.timeout)
+        await performer.join(settings.timeout, retry=not is_first)
     except SignalingError as error:
         raise ProbeError(f"signaling at {settings.url}: {error}") from None
     if settings.relay and performer.member.ice.turn_url() is None:

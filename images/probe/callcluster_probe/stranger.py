@@ -16,7 +16,7 @@ FRAMES = 20
 async def let_in(stranger: Performer, timeout: float) -> str | None:
     """Why the stranger stays out, if it does: a room may be made for the others alone."""
     try:
-        await stranger.join(timeout)
+        await stranger.join(timeout, retry=True)
     except SignalingError as error:
         return error.code
     return None

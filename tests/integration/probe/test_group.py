@@ -54,7 +54,8 @@ async def test_eight_members_see_and_hear_one_another_through_the_sfu_and_a_stra
         # Each of seven others sends sounds and pictures.
         assert member["opened"] > 7 * 2 * 2
         assert member["wrong"] == 0
-        assert member["packets_received"] > member["packets_lost"]
+        assert member["packets_received"] > 7 * 2 * 2
+        assert 0 <= member["loss_percent"] < 100
         assert (member["local_candidate"], member["remote_candidate"]) == ("host", "host")
     stranger = report["stranger"]
     assert stranger["received"] >= 20
