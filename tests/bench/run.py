@@ -197,6 +197,7 @@ def plot(benchmark: Benchmark, figures: list[Figure]) -> Path:
             panel.plot(values, [place] * len(values), "o", color="#12303f", markersize=3, alpha=0.6)
         panel.set_yticks(places, [figure["name"] for figure in some])
         panel.set_xlabel(unit)
+        panel.locator_params(axis="x", nbins=6)
         panel.xaxis.set_major_formatter("{x:,g}")
     if any(of_peer(figure) for figure in figures):
         marks = [Patch(color=OURS, label="CallCluster"), Patch(color=PEER, label="the peer beside it")]

@@ -49,6 +49,7 @@ QUICK_ROUNDS, QUICK_SECONDS = 1, 2.0
 FAILURES = 2
 """After so many an SFU has no further rounds of a shape."""
 WARM_UP_SECONDS = 1.0
+PERCENTILES = ("p50", "p99")
 RATE = "packets per CPU-second"
 SHARE = 0.7
 """Of a core: the load at which latency counts."""
@@ -84,6 +85,10 @@ class Run:
     def share(self) -> float:
         """Of a core."""
         return float(self.cpu / self.counts["seconds"])
+
+    def latency(self, percentile: str) -> float:
+        """Milliseconds."""
+        return float(self.counts["latency"][percentile] / 1000)
 
     @property
     def lost(self) -> float:
@@ -162,12 +167,14 @@ class Bench:
             rates = [run.rate for run in rounds.values()]
             report(f"{shape.name}, {contestant.title}", RATE, rates, **of(contestant), **extra)
         for contestant, rounds in done.items():
-            name, some = f"{shape.name}, {contestant.title}", list(rounds.values())
-            if any(run.lost for run in some):
-                report(f"{name}: lost", "% of packets", [run.lost for run in some], **of(contestant))
-            for percentile in () if shape.counts_only else ("p50", "p99"):
-                latency = [run.counts["latency"][percentile] / 1000 for run in some]
-                report(f"{name}: latency {percentile}", "ms", latency, **of(contestant))
+            lost = [run.lost for run in rounds.values()]
+            if any(lost):
+                report(f"{shape.name}, {contestant.title}: lost", "% of packets", lost, **of(contestant))
+        for percentile in () if shape.counts_only else PERCENTILES:
+            for contestant, rounds in done.items():
+                latency = [run.latency(percentile) for run in rounds.values()]
+                name = f"{shape.name}, {contestant.title}: latency {percentile}"
+                report(name, "ms", latency, **of(contestant))
 
     def _turns(self, number: int) -> list[type[Contestant]]:
         """Each round begins with another one: what disturbs at times disturbs none more than the others."""
@@ -188,6 +195,7 @@ class Bench:
     async def latency(self) -> None:
         """At the rate that takes each SFU a certain share of a core."""
         shape = replace(one_to(LATENCY_LISTENERS), counts_only=True)
+        done: dict[type[Contestant], Run] = {}
         for contestant in self._contestants:
             name = f"latency at {SHARE:.0%} of a core, {contestant.title}"
             self.say(name)
@@ -200,15 +208,21 @@ class Bench:
                         run = await self.measured(load, sfu, STEP_SECONDS)
                         rate *= min(LARGEST_STEP, SHARE / max(run.share, 0.01))
                         await load.pace(paces(replace(shape, paces={"video": video(rate)}), published))
-                    run = await self.measured(load, sfu, self._seconds)
+                    done[contestant] = await self.measured(load, sfu, self._seconds)
             except (LoadError, NotRun) as error:
                 not_run(name, error)
-                continue
-            name += f" ({run.share:.0%}; {run.counts['received'] / run.counts['seconds']:,.0f} packets/s)"
-            for percentile in ("p50", "p99"):
+        for percentile in PERCENTILES:
+            for contestant, run in done.items():
+                rate = run.counts["received"] / run.counts["seconds"]
+                name = f"{contestant.title} at {run.share:.0%} of a core, {rate:,.0f} packets/s"
                 aim = {"aim": "<= 3 ms"} if (contestant, percentile) == (CallCluster, "p99") else {}
-                value = run.counts["latency"][percentile] / 1000
-                report(f"{name}: {percentile}", "ms", [value], **of(contestant), **aim)
+                report(
+                    f"{name}: latency {percentile}",
+                    "ms",
+                    [run.latency(percentile)],
+                    **of(contestant),
+                    **aim,
+                )
 
     async def fans(self) -> None:
         """What a subscriber costs, by how many there are; ours alone."""
@@ -259,7 +273,8 @@ class Bench:
         """How alike the SFUs ran, and how far to trust the figures."""
         for title, profiles in self._profiles.items():
             report_text(f"SRTP profile, {title}", ", ".join(profiles))
-        report("other work on the machine during the runs", "cores", [max(self._elsewhere, default=0.0)])
+        most = max(self._elsewhere, default=0.0)
+        report_text("other work on the machine during the runs", f"{most:.2f} cores at the most")
 
 
 def median_rate(rounds: dict[int, Run]) -> float:
