@@ -10,7 +10,8 @@ import pytest
 from callcluster_common import turn_credentials
 from callcluster_common.messages.types import IceServer
 from callcluster_probe import servers
-from callcluster_probe.probe import ProbeSettings, probe
+from callcluster_probe.probe import probe
+from callcluster_probe.scenario import ProbeSettings
 from callcluster_probe.transport import IceSettings
 from callcluster_probe.webrtc import PeerLink
 from kit.eventually import eventually
