@@ -43,7 +43,7 @@ def opened(look: Look, sid: str) -> int:
 async def hear_each_other(tabs: Sequence[Tab], pictures: Sequence[Tab] | None = None) -> None:
     """From now on each opens frames of each other one, and pictures of all (or of these) are decoded."""
     for tab in tabs:
-        before = await tab.until(lambda look: "encryption" in look)
+        before = await tab.until(lambda look: "encryption" in look, WITHIN)
         others = [other.sid for other in tabs if other is not tab]
         seen = [other for other in (tabs if pictures is None else pictures) if other is not tab]
         await tab.until(

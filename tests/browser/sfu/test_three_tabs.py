@@ -29,7 +29,7 @@ async def test_two_tabs_stay_peer_to_peer_and_the_third_moves_everyone(
         await tab.until(moved, WITHIN)
     await hear_each_other(tabs)
     for tab in tabs:
-        look = await tab.until(lambda look: look["encryption"]["active"])
+        look = await tab.until(lambda look: look["encryption"]["active"], WITHIN)
         seen = [track for track in look["lost"] if not track.endswith("-screen")]
         assert seen == [], "no track was taken away before another took its place"
         assert look["warnings"] == []
@@ -56,14 +56,14 @@ async def test_screens_and_members_come_and_go_without_a_reload_elsewhere(
     await bob.until(lambda look: [frames > 5 for frames in look["perVideo"]] == [True], WITHIN)
     before = len((await bob.look())["lost"])
     await ada.page.evaluate("call.setState({ screen: false })")
-    look = await bob.until(lambda look: len(look["lost"]) > before)
+    look = await bob.until(lambda look: len(look["lost"]) > before, WITHIN)
     assert look["lost"][before:] == [f"{ada.sid}-screen"]
     await hears(bob)
     assert moved(await bob.look())
 
     await cid.page.evaluate("call.leave()")
     for tab in (ada, bob):
-        await tab.until(lambda look: len(look["members"]["members"]) == 2)
+        await tab.until(lambda look: len(look["members"]["members"]) == 2, WITHIN)
         await hears(tab)
     again = await (await open_tab()).join(room)
     for tab in (ada, bob, again):
