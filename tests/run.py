@@ -307,7 +307,7 @@ TIERS = (
         both(
             # Fifty calls and what stops in them: nothing else may make the machine late meanwhile.
             pytest(FAULTS, "-m", "browser"),
-            pytest("tests/browser", "-m", "browser", f"--ignore={FAULTS}", *files_at_once(2)),
+            pytest("tests/browser", "-m", "browser", f"--ignore={FAULTS}", *files_at_once(3)),
         ),
         (CHROMIUM,),
     ),
@@ -317,7 +317,7 @@ TIERS = (
         pytest(
             "tests/integration",
             *("-m", "not redis and not coturn and not apiserver and not browser"),
-            *files_at_once(4),
+            *files_at_once(3),
         ),
         waits=True,
     ),
@@ -327,7 +327,7 @@ TIERS = (
         pytest(
             "tests/integration",
             *("-m", "redis and not coturn and not apiserver and not browser"),
-            *files_at_once(4),
+            *files_at_once(3),
         ),
         (REDIS,),
         waits=True,
@@ -335,7 +335,7 @@ TIERS = (
     Tier(
         "coturn",
         "the agent and real coturn",
-        pytest("tests/integration", "-m", "coturn and not apiserver and not browser", *files_at_once(4)),
+        pytest("tests/integration", "-m", "coturn and not apiserver and not browser", *files_at_once(3)),
         (COTURN,),
         waits=True,
     ),
@@ -343,7 +343,7 @@ TIERS = (
     Tier(
         "apiserver",
         "the operator against a real kube-apiserver and etcd",
-        pytest("tests/integration", "-m", "apiserver and not browser", *files_at_once(3)),
+        pytest("tests/integration", "-m", "apiserver and not browser", *files_at_once(2)),
         (apiserver,),
         waits=True,
     ),
@@ -387,6 +387,8 @@ def main() -> int:
         return 2
     # A shell starts what it runs in the background with SIGINT ignored, and tests interrupt processes.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Some containers set this: then each of the hundreds of processes here would compile its modules anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.path.insert(0, str(ROOT / "tests"))
     if not only or "apiserver" in only:
         APISERVER_SEARCH.append(ThreadPoolExecutor(1).submit(look_for_apiserver))
