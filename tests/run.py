@@ -257,6 +257,8 @@ REDIS = program("redis-server", hint="Debian: redis-server")
 COTURN = program("turnserver", hint="Debian: coturn")
 CHROMIUM = program("chromium", "chromium-browser", "google-chrome", hint="Debian: chromium")
 NODE = program("node", hint="Debian: nodejs")
+BROWSER = [f"tests/browser/{area}" for area in ("app", "sfu", "demo", "attacks", "interop", "sdk", "turn")]
+"""Areas whose files take long come first, so that none is left alone at the end."""
 FAULTS = "tests/browser/demo/test_faults.py"
 EXTRA: list[str] = []
 APISERVER_SEARCH: list[Future[str | None]] = []
@@ -307,7 +309,7 @@ TIERS = (
         both(
             # Fifty calls and what stops in them: nothing else may make the machine late meanwhile.
             pytest(FAULTS, "-m", "browser"),
-            pytest("tests/browser", "-m", "browser", f"--ignore={FAULTS}", *files_at_once(3)),
+            pytest(*BROWSER, "-m", "browser", f"--ignore={FAULTS}", *files_at_once(3)),
         ),
         (CHROMIUM,),
     ),
@@ -343,7 +345,7 @@ TIERS = (
     Tier(
         "apiserver",
         "the operator against a real kube-apiserver and etcd",
-        pytest("tests/integration", "-m", "apiserver and not browser", *files_at_once(2)),
+        pytest("tests/integration", "-m", "apiserver and not browser", *files_at_once(3)),
         (apiserver,),
         waits=True,
     ),

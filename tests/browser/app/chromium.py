@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -68,12 +69,12 @@ async def complaints_of(page: Page) -> list[str]:
 async def frames_advance(page: Page, selector: str) -> None:
     """Waits until the video at ``selector`` has shown frames after now."""
     await page.wait_for_function(
-        """selector => {
+        """([selector, call]) => {
             const video = document.querySelector(selector)
             if (!video) return false
             const shown = video.getVideoPlaybackQuality().totalVideoFrames
-            video.testFrames ??= shown
-            return shown > video.testFrames + 5
+            video.shownAt ??= {}
+            return shown > (video.shownAt[call] ??= shown) + 5
         }""",
-        arg=selector,
+        arg=[selector, secrets.token_hex(4)],
     )

@@ -117,18 +117,10 @@ class TestInOneCall:
         await ada.keyboard.press("s")
         await expect(bo.locator(by("tile-screen"))).to_have_count(0)
 
-
-async def test_who_leaves_is_gone_and_announced(place: Place) -> None:
-    async with two(place) as (ada, bo):
-        await bo.click(by("leave"))
-        await bo.wait_for_selector(by("ended"))
-        await expect(ada.locator(by("tile-cam"))).to_have_count(0)
-        await expect(ada.locator("#announcer")).to_contain_text("Bo left.")
-        await ada.wait_for_selector(by("invitation"))
-
-
-async def test_a_lost_connection_is_bridged_without_a_reload(place: Place) -> None:
-    async with two(place) as (ada, bo):
+    async def test_a_lost_connection_is_bridged_without_a_reload(
+        self, place: Place, call: tuple[Page, Page]
+    ) -> None:
+        ada, bo = call
         for page in (ada, bo):
             await page.evaluate("globalThis.loaded = 'once'")
         asked: list[str] = []
@@ -149,6 +141,28 @@ async def test_a_lost_connection_is_bridged_without_a_reload(place: Place) -> No
             assert await page.evaluate("globalThis.loaded") == "once"
         await ada.keyboard.press("m")
         await expect(bo.locator(f"{by('tile-cam')} {by('muted')}")).to_be_visible()
+        await ada.keyboard.press("m")
+        await expect(bo.locator(f"{by('tile-cam')} {by('muted')}")).to_have_count(0)
+
+    async def test_a_page_that_the_browser_puts_aside_has_left_when_it_is_shown_again(
+        self, call: tuple[Page, Page]
+    ) -> None:
+        ada, bo = call
+        await bo.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+        await expect(ada.locator(by("tile-cam"))).to_have_count(0)
+        await expect(bo.locator(by("ended"))).to_have_attribute("data-code", "left")
+        await bo.click(by("step-rejoin"))
+        await enters(bo, "Bo")
+        await frames_advance(ada, REMOTE_VIDEO)
+
+
+async def test_who_leaves_is_gone_and_announced(place: Place) -> None:
+    async with two(place) as (ada, bo):
+        await bo.click(by("leave"))
+        await bo.wait_for_selector(by("ended"))
+        await expect(ada.locator(by("tile-cam"))).to_have_count(0)
+        await expect(ada.locator("#announcer")).to_contain_text("Bo left.")
+        await ada.wait_for_selector(by("invitation"))
 
 
 async def test_without_a_secret_the_call_stays_unverified_until_the_code_is_confirmed(place: Place) -> None:
@@ -228,13 +242,3 @@ async def test_an_invitation_without_the_camera_joins_and_sends_none(place: Plac
     await frames_advance(ada, REMOTE_VIDEO)
     for page in (ada, bo):
         await page.close()
-
-
-async def test_a_page_that_the_browser_puts_aside_has_left_when_it_is_shown_again(place: Place) -> None:
-    async with two(place) as (ada, bo):
-        await bo.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
-        await expect(ada.locator(by("tile-cam"))).to_have_count(0)
-        await expect(bo.locator(by("ended"))).to_have_attribute("data-code", "left")
-        await bo.click(by("step-rejoin"))
-        await enters(bo, "Bo")
-        await frames_advance(ada, REMOTE_VIDEO)
