@@ -68,7 +68,7 @@ export const WORDS = {
   },
   unverified: {
     label: 'Unverified',
-    text: 'The call is encrypted, but the link carries no secret. Compare the security code to be sure who holds the keys.',
+    text: 'The call is encrypted, but someone has not shown to know the link’s secret, or the link carries none. Compare the security code to be sure who holds the keys.',
   },
   stranger: {
     label: 'Stranger',
