@@ -57,36 +57,31 @@ class StrangerReport(msgspec.Struct, kw_only=True):
     """Its own frames that the others opened."""
 
 
-class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One call. With ``ok`` false, ``error`` says in one line why."""
+class CallReport(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What is said of any call. With ``ok`` false, ``error`` says in one line why."""
 
     ok: bool
     error: str | None = None
     seconds: float = 0.0
     route: str | None = None
-    """``direct`` or ``relay``."""
+    """``direct`` or ``relay``; in a group, of the members to the SFU."""
     turn: str | None = None
     """Address of the TURN server in use."""
-    members: list[MemberReport] = msgspec.field(default_factory=list)
-    stranger: StrangerReport | None = None
-    stranger_refused: str | None = None
-    """Why the third member could not join, so that the check of a wrong secret did not take place."""
-
-
-class GroupReport(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One call through the SFU. With ``ok`` false, ``error`` says in one line why."""
-
-    ok: bool
-    error: str | None = None
-    seconds: float = 0.0
-    route: str | None = None
-    """Of the members to the SFU: ``direct`` or ``relay``."""
-    turn: str | None = None
-    """Address of the TURN server in use."""
-    members: list[GroupMemberReport] = msgspec.field(default_factory=list)
     stranger: StrangerReport | None = None
     stranger_refused: str | None = None
     """Why one more member could not join, so that the check of a wrong secret did not take place."""
+
+
+class Report(CallReport, kw_only=True, omit_defaults=True):
+    """One call of two."""
+
+    members: list[MemberReport] = msgspec.field(default_factory=list)
+
+
+class GroupReport(CallReport, kw_only=True, omit_defaults=True):
+    """One call through the SFU."""
+
+    members: list[GroupMemberReport] = msgspec.field(default_factory=list)
 
 
 def percent_lost(lost: int, received: int) -> float:
